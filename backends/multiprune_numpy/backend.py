@@ -1,0 +1,90 @@
+"""Room: how NumPy shows scores as keys and counts digits; see `multiprune.backend.Backend`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import array_api_compat.numpy
+import numpy as np
+import numpy.typing as npt
+
+from multiprune.draws import draws
+from multiprune.keys import Format, order
+
+__all__ = ["NumpyBackend", "backend"]
+
+_Array = npt.NDArray[Any]
+
+
+class NumpyBackend:
+    """NumPy arrays, of NumPy's own dtypes and those of ml_dtypes."""
+
+    name = "numpy"
+    block_size = 1 << 18
+    workers = os.cpu_count() or 1
+    xp = array_api_compat.numpy
+
+    def dtype_name(self, tensor: _Array) -> str:
+        """Return the dtype's name."""
+        return tensor.dtype.name
+
+    def flat(self, tensor: _Array, start: int, stop: int) -> _Array:
+        """Return a run of entries in row-major order; copies no more than the rows it lies in."""
+        if tensor.flags.c_contiguous:
+            return tensor.reshape(-1)[start:stop]
+        inner = tensor[0].size
+        first, last = start // inner, -(-stop // inner)
+        if last - first == 1 and tensor.ndim > 1:
+            return self.flat(tensor[first], start - first * inner, stop - first * inner)
+        return tensor[first:last].reshape(-1)[start - first * inner : stop - first * inner]
+
+    def keys(self, block: _Array, fmt: Format, *, signed: bool) -> _Array:
+        """Return a block's ordered keys."""
+        if block.dtype.name != fmt.name:
+            # A NaN stays one and what overflows is infinity (TYPE-04): no news to warn of.
+            with np.errstate(invalid="ignore", over="ignore"):
+                block = block.astype(np.dtype(fmt.name))
+        if fmt.kind == "complex":
+            block = np.abs(block)
+        bits = block.view(np.dtype(f"u{block.itemsize}"))
+        keys: _Array = order(bits, fmt.real, signed=signed, xp=np)
+        return keys
+
+    def draws(self, seed: int, start: int, stop: int) -> _Array:
+        """Return the random keys of a run of positions."""
+        numbers: _Array = draws(seed, start, stop, xp=np)
+        return numbers
+
+    def alive(self, mask: _Array) -> _Array:
+        """Return a block of a prior mask as booleans."""
+        return mask if mask.dtype == np.bool_ else mask == 1
+
+    def bincount(self, digits: _Array | None, bins: int) -> _Array:
+        """Count digits; none at all are zeros."""
+        if digits is None:
+            return np.zeros(bins, dtype=np.int64)
+        return np.bincount(digits.astype(np.intp, copy=False), minlength=bins)
+
+    def join(self, arrays: list[_Array]) -> _Array:
+        """Concatenate small arrays of digits."""
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+    def where(self, condition: _Array) -> _Array:
+        """Return the indices at which a 1-D array is True."""
+        return np.flatnonzero(condition)
+
+    def new_mask(self, like: _Array) -> _Array:
+        """Return an uninitialised flat mask."""
+        return np.empty(like.size, dtype=np.bool_)
+
+    def write(self, mask: _Array, start: int, stop: int, keep: _Array) -> None:
+        """Store booleans in a flat mask."""
+        mask[start:stop] = keep
+
+    def finish(self, mask: _Array, like: _Array) -> _Array:
+        """Give a flat mask its tensor's shape."""
+        return mask.reshape(like.shape)
+
+
+backend = NumpyBackend()

@@ -1,0 +1,71 @@
+"""Room: the contract of a backend. What a framework must show so that its tensors can be ranked.
+
+Only two small things differ between frameworks: how to see scores as ordered keys, and how to
+count digits fast. Everything else is arithmetic on what these return. A leaf: only types.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from multiprune._array import Array
+from multiprune.keys import Format
+
+__all__ = ["Backend"]
+
+
+class Backend(Protocol):
+    """A framework whose tensors the algebra ranks and masks."""
+
+    @property
+    def name(self) -> str:
+        """The framework as the user writes it, for example ``"torch"``."""
+
+    @property
+    def block_size(self) -> int:
+        """How many entries are worked on at a time: no temporary is as large as a model."""
+
+    @property
+    def workers(self) -> int:
+        """How many threads count at once."""
+
+    @property
+    def xp(self) -> Any:
+        """The Array API namespace of the framework's own tensors, for norms and broadcasting."""
+
+    def dtype_name(self, tensor: Array) -> str:
+        """Return the dtype's name as NumPy and ml_dtypes write it."""
+
+    def flat(self, tensor: Array, start: int, stop: int) -> Array:
+        """Return entries `start` to `stop` in row-major order, 1-D; a view where it can be one."""
+
+    def keys(self, block: Array, fmt: Format, *, signed: bool) -> Array:
+        """Return the ordered keys of a block, ranked as `fmt`; see `multiprune.keys.order`.
+
+        They support indexing by booleans and the operators ``>> & == >``. The modulus is ranked
+        of complex entries. The result may be a view: it is not written to.
+        """
+
+    def draws(self, seed: int, start: int, stop: int) -> Array:
+        """Return the random keys of positions `start` to `stop`; see `multiprune.draws`."""
+
+    def alive(self, mask: Array) -> Array:
+        """Return a block of a prior mask as booleans that index keys: True where unpruned."""
+
+    def bincount(self, digits: Array, bins: int) -> Array:
+        """Count how often each digit occurs: NumPy int64, shape (bins,)."""
+
+    def join(self, arrays: list[Array]) -> Array:
+        """Concatenate small arrays of digits."""
+
+    def where(self, condition: Array) -> Array:
+        """Return the indices at which a 1-D boolean array is True."""
+
+    def new_mask(self, like: Array) -> Array:
+        """Return an uninitialised boolean mask for `like`, row-major, fit for `write`."""
+
+    def write(self, mask: Array, start: int, stop: int, keep: Array) -> None:
+        """Store booleans as entries `start` to `stop`, in row-major order, of a `new_mask`."""
+
+    def finish(self, mask: Array, like: Array) -> Array:
+        """Return a `new_mask`, written whole, as the framework's own, in the shape of `like`."""

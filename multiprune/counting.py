@@ -1,0 +1,173 @@
+"""Room: counting in blocks. Tensors in memory, seen as columns of keys, become counters.
+
+One pass reads each block once and keeps only its counts, so that memory does not grow with the
+model; blocks are shared out to threads, because counters add in any order.
+Clauses: RANK-03, MASK-01.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from multiprune._array import Array
+from multiprune.backend import Backend
+from multiprune.cut import Cut
+
+__all__ = ["BlockEntries", "Column"]
+
+_SMALL = 1 << 16
+"""Below this many entries wide digits cost more than the passes that they save."""
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One tensor of a ranking.
+
+    Attributes
+    ----------
+    size : int
+        How many entries it has.
+    offset : int
+        Position of its first entry among all.
+    keys : callable
+        ``keys(start, stop)`` returns the keys of these entries, 1-D.
+    alive : callable, optional
+        ``alive(start, stop)`` returns True where an entry is unpruned; None if all are.
+    """
+
+    size: int
+    offset: int
+    keys: Callable[[int, int], Array]
+    alive: Callable[[int, int], Array] | None = None
+
+
+class BlockEntries:
+    """Live entries of tensors in memory; a `multiprune.ranking.LiveEntries`.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        In the order of their positions.
+    key_bits : int
+        How wide a key is.
+    backend : Backend
+        Who counts.
+    """
+
+    def __init__(self, columns: Sequence[Column], key_bits: int, backend: Backend) -> None:
+        self.columns, self.key_bits, self.backend = columns, key_bits, backend
+        self.size = sum(column.size for column in columns)
+        self.digit_bits = 8 if self.size < _SMALL else 16
+
+    def count_keys(self, prefix: int, shift: int, width: int) -> Sequence[int]:
+        """Count live entries by a digit of their keys; see `LiveEntries`."""
+
+        def digits(column: Column, start: int, stop: int) -> Array:
+            keys = column.keys(start, stop)
+            if column.alive is not None:
+                keys = keys[column.alive(start, stop)]
+            return _digits(keys, prefix, shift, width, self.key_bits)
+
+        return self._count(digits, 1 << width)
+
+    def count_positions(self, threshold: int, prefix: int, shift: int, width: int) -> Sequence[int]:
+        """Count live entries at `threshold` by a digit of their positions; see `LiveEntries`."""
+
+        def digits(column: Column, start: int, stop: int) -> Array:
+            tied = column.keys(start, stop) == threshold
+            if column.alive is not None:
+                tied &= column.alive(start, stop)
+            positions = self.backend.where(tied) + (column.offset + start)
+            return _digits(positions, prefix, shift, width, self.size.bit_length())
+
+        return self._count(digits, 1 << width)
+
+    def keep(self, column: int, cut: Cut, like: Array) -> tuple[Array, int]:
+        """Turn the cut into one column's mask.
+
+        Parameters
+        ----------
+        column : int
+            Which column.
+        cut : Cut
+        like : array
+            The tensor that the mask is for.
+
+        Returns
+        -------
+        mask : array
+            True where the entry stays unpruned, in the shape of `like`.
+        pruned : int
+            How many entries of it are pruned, those of the prior mask included.
+        """
+        mask = self.backend.new_mask(like)
+        kept = self.write(column, cut, mask)
+        return self.backend.finish(mask, like), self.columns[column].size - kept
+
+    def write(self, column: int, cut: Cut, mask: Array) -> int:
+        """Write one column's mask in blocks, and return how many of its entries are kept."""
+        source = self.columns[column]
+
+        def write(start: int, stop: int) -> int:
+            keys = source.keys(start, stop)
+            alive = None if source.alive is None else source.alive(start, stop)
+            first, kept = source.offset + start, 0
+            for i, j, threshold in cut.spans(first, source.offset + stop):
+                keep = keys[i - first : j - first] > threshold
+                if alive is not None:
+                    keep &= alive[i - first : j - first]
+                self.backend.write(mask, i - source.offset, j - source.offset, keep)
+                kept += int(keep.sum())
+            return kept
+
+        return sum(self._map(lambda work: sum(write(i, j) for _, i, j in work), [source]))
+
+    def _count(self, digits: Callable[[Column, int, int], Array], bins: int) -> Sequence[int]:
+        """Count the digits of all blocks; small blocks are joined, for a pass over bins costs."""
+
+        def share(work: Iterator[tuple[Column, int, int]]) -> Array:
+            counts, waiting, size = self.backend.bincount(None, bins), [], 0
+            for block in work:
+                waiting.append(digits(*block))
+                size += waiting[-1].shape[0]
+                if size >= self.backend.block_size >> 2:
+                    counts += self.backend.bincount(self.backend.join(waiting), bins)
+                    waiting, size = [], 0
+            if waiting:
+                counts += self.backend.bincount(self.backend.join(waiting), bins)
+            return counts
+
+        counts, *others = self._map(share, self.columns)
+        for other in others:
+            counts += other
+        sums: list[int] = counts.tolist()
+        return sums
+
+    def _map(
+        self, share: Callable[[Iterator[tuple[Column, int, int]]], R], columns: Sequence[Column]
+    ) -> list[R]:
+        """Deal all blocks out to the workers, and return what each made of its share."""
+        step = self.backend.block_size
+        work = [
+            (column, start, min(start + step, column.size))
+            for column in columns
+            for start in range(0, column.size, step)
+        ]
+        workers = min(self.backend.workers, len(work), 1 + self.size // step)
+        if workers < 2:
+            return [share(iter(work))]
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(share, [iter(work[i::workers]) for i in range(workers)]))
+
+
+def _digits(keys: Array, prefix: int, shift: int, width: int, bits: int) -> Array:
+    """Return one digit of those keys that start with `prefix`."""
+    if shift + width >= bits:  # the leading digit
+        return keys >> shift if shift else keys
+    keys = keys[keys >> (shift + width) == prefix]
+    return (keys >> shift if shift else keys) & ((1 << width) - 1)
