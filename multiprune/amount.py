@@ -125,7 +125,8 @@ def count_to_reach(sparsity: float, total: int, live: int) -> int:
         raise SparsityError(
             f"sparsity={sparsity} asks for {round(sparsity * total)} of {total} entries, but "
             f"{pruned} ({pruned / total:.4g}) are pruned already. Rule: pruned entries stay "
-            f"pruned, so the target cannot be below them [AMT-14]. Ask for more, or start from dense."
+            "pruned, so the target cannot be below them [AMT-14]. Ask for more, or start from "
+            "dense."
         )
     return count
 
@@ -150,7 +151,8 @@ class Target:
         if (amount is None) == (sparsity is None):
             raise AmountTypeError(
                 f"amount={amount!r} and sparsity={sparsity!r} were given. Rule: exactly one of "
-                "them [AMT-16]. amount counts what is still unpruned; sparsity is the target over all."
+                "them [AMT-16]. amount counts what is still unpruned; sparsity is the target over "
+                "all entries."
             )
         self.amount = None if amount is None else as_amount(amount)
         self.sparsity: float | None = None
@@ -159,8 +161,8 @@ class Target:
             if isinstance(target, int):
                 raise AmountTypeError(
                     f"sparsity={sparsity!r} is an int. Rule: sparsity is a fraction of all "
-                    f"entries, a float in [0, 1] [AMT-15]. Write {float(target)}, or use amount= for a "
-                    "count."
+                    f"entries, a float in [0, 1] [AMT-15]. Write {float(target)}, or use amount= "
+                    "for a count."
                 )
             self.sparsity = target
 

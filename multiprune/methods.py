@@ -73,8 +73,9 @@ class RandomUnstructured(PruningMethod):
     ----------
     amount, sparsity
         As for `L1Unstructured`.
-    seed : int
-        0 to 2**64 - 1. The same seed gives the same mask on every framework.
+    seed : int or None
+        0 to 2**64 - 1. The same seed gives the same mask on every framework. None leaves the
+        draws to the backend's own generator, where it has one.
 
     Notes
     -----
@@ -83,8 +84,9 @@ class RandomUnstructured(PruningMethod):
 
     PRUNING_TYPE = "unstructured"
 
-    def __init__(self, amount: Any = None, *, sparsity: Any = None, seed: int) -> None:
-        self.target, self.seed = Target(amount, sparsity), as_seed(seed)
+    def __init__(self, amount: Any = None, *, sparsity: Any = None, seed: int | None) -> None:
+        self.target = Target(amount, sparsity)
+        self.seed = None if seed is None else as_seed(seed)
 
 
 class Identity(PruningMethod):
@@ -160,7 +162,8 @@ class LnStructured(PruningMethod):
     Notes
     -----
     Clauses METH-05 to METH-11: norms are the framework's own, so masks are the same across
-    frameworks only where norms differ by more than 1e-5 relative. Source: ``torch.nn.utils.prune.LnStructured``.
+    frameworks only where norms differ by more than 1e-5 relative. Source:
+    ``torch.nn.utils.prune.LnStructured``.
     """
 
     PRUNING_TYPE = "structured"

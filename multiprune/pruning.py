@@ -1,24 +1,17 @@
 """Room: the main path. Amount → keys → cut → masks → report.
 
-A `Ranking` is the plan of a global pruning: it finds the cut and turns it into masks.
-`global_unstructured` does both for arrays, `mask_of` prunes one array by any method. Backends that
-reparametrize build a `Ranking` and write masks of their own.
+`global_unstructured` prunes many arrays together, `mask_of` one array by any method. Backends that
+reparametrize make the same `Ranking` and write masks of their own.
 Clauses: RANK, TIE, MASK, METH.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from typing import Any, NamedTuple
 
-from multiprune._array import Array, dtype_name, namespace_of
-from multiprune.backend import Backend
-from multiprune.counting import BlockEntries, Column
-from multiprune.cut import Cut
-from multiprune.draws import DRAW_BITS
-from multiprune.errors import DtypeError, PruningTypeError
-from multiprune.keys import key_bits, promote, score_of
+from multiprune._array import Array, namespace_of
+from multiprune.errors import PruningTypeError
 from multiprune.masks import check_mask, live_channels, spread
 from multiprune.methods import (
     CustomFromMask,
@@ -29,13 +22,11 @@ from multiprune.methods import (
     RandomUnstructured,
 )
 from multiprune.named import named
-from multiprune.plain import PlainColumn, PlainEntries, random_under, score_under
-from multiprune.ranking import Sum, find_cut
-from multiprune.registry import backend_of
-from multiprune.report import Report, TensorReport
+from multiprune.plan import Ranking
+from multiprune.report import Report
 from multiprune.structured import channel_norms, check_dim, check_norm
 
-__all__ = ["Pruned", "Ranking", "global_unstructured", "mask_of"]
+__all__ = ["Pruned", "check_unstructured", "global_unstructured", "mask_of", "not_unstructured"]
 
 
 class Pruned(NamedTuple):
@@ -50,111 +41,6 @@ class Pruned(NamedTuple):
 
     masks: Any
     report: Report
-
-
-class Ranking:
-    """Many tensors ranked together: the plan of a pruning.
-
-    Parameters
-    ----------
-    scores : sequence of array
-        What is ranked, in the order of positions; all of one framework.
-    method : PruningMethod
-        Of PRUNING_TYPE 'unstructured'.
-    masks : sequence of (array or None), optional
-        Prior masks, checked, of the scores' shapes.
-
-    Raises
-    ------
-    DtypeError
-        If the dtypes cannot be ranked together (a TypeError).
-
-    Notes
-    -----
-    Clauses RANK-01 to RANK-07, TYPE-01, TYPE-09.
-    """
-
-    def __init__(
-        self,
-        scores: Sequence[Array],
-        method: PruningMethod,
-        masks: Sequence[Array | None] | None = None,
-    ) -> None:
-        self.scores, self.method = scores, method
-        self.masks = masks or [None] * len(scores)
-        self.signed = bool(getattr(method, "signed", False))
-        self.backend = backend_of(scores[0])
-        names = [(self.backend.dtype_name if self.backend else dtype_name)(s) for s in scores]
-        promoted = promote(names)
-        if self.signed and promoted.kind == "complex":
-            raise DtypeError(
-                f"{promoted.name} scores were given with signed=True. Rule: complex numbers rank "
-                "by their modulus [NUM-16]. Leave signed out, or take their real part."
-            )
-        self.promoted, self.fmt = promoted, promoted.real
-        self.seed = method.seed if isinstance(method, RandomUnstructured) else None
-        bits = DRAW_BITS if self.seed is not None else key_bits(self.fmt, signed=self.signed)
-        sizes = [_size(s) for s in scores]
-        offsets = [0, *accumulate(sizes)]
-        places = list(zip(scores, self.masks, sizes, offsets, strict=False))
-        self.entries: BlockEntries | PlainEntries
-        if self.backend is not None:
-            backend = self.backend
-            columns = [self._column(backend, *place) for place in places]
-            self.entries = BlockEntries(columns, bits, backend)
-        else:
-            xp = namespace_of(*scores)
-            self.entries = PlainEntries([self._plain(xp, *place) for place in places], bits, xp)
-
-    def cut(self, total: Sum = lambda counts: counts) -> Cut:
-        """Find the cut; `total` adds counters over processes."""
-        target, size = self.method.target, self.entries.size
-        return find_cut(self.entries, lambda live: target.count(size, live), total=total)
-
-    def report(self, cut: Cut, names: Sequence[str], pruned: Sequence[int]) -> Report:
-        """Say what the cut did: `pruned` entries of each tensor."""
-        tensors = [
-            TensorReport(name, tuple(s.shape), _size(s), count)
-            for name, s, count in zip(names, self.scores, pruned, strict=True)
-        ]
-        known = cut.count > 0 and self.seed is None
-        return Report(
-            tensors,
-            score_of(cut.threshold, self.fmt, signed=self.signed) if known else None,
-            cut.ties,
-            cut.tied_pruned,
-            type(self.method).__name__,
-        )
-
-    def _column(
-        self, backend: Backend, score: Array, mask: Array | None, size: int, offset: int
-    ) -> Column:
-        def keys(start: int, stop: int) -> Array:
-            if self.seed is not None:
-                return backend.draws(self.seed, offset + start, offset + stop)
-            return backend.keys(backend.flat(score, start, stop), self.promoted, signed=self.signed)
-
-        def alive(start: int, stop: int) -> Array:
-            return backend.alive(backend.flat(mask, start, stop))
-
-        return Column(size, offset, keys, None if mask is None else alive)
-
-    def _plain(
-        self, xp: Any, score: Array, mask: Array | None, size: int, offset: int
-    ) -> PlainColumn:
-        flat = xp.reshape(score, (-1,))
-        if self.seed is not None:
-            under = random_under(self.seed, offset, size, xp=xp)
-        else:
-            if self.promoted.kind == "complex":
-                flat = xp.abs(xp.astype(flat, getattr(xp, self.promoted.name)))
-            flat = xp.astype(flat, getattr(xp, self.fmt.name))
-            under = score_under(flat, self.fmt, signed=self.signed, xp=xp)
-        if mask is None:
-            alive = xp.ones(size, dtype=xp.bool)
-        else:
-            alive = xp.reshape(xp.astype(mask, xp.bool), (-1,))
-        return PlainColumn(size, offset, under, alive)
 
 
 def global_unstructured(
@@ -298,11 +184,16 @@ def check_unstructured(method: Any) -> None:
     """
     found = getattr(method, "PRUNING_TYPE", None)
     if found != "unstructured":
-        raise PruningTypeError(
-            f'Only "unstructured" PRUNING_TYPE supported for the `pruning_method`. Found method '
-            f"{method!r} of type {found!r}. Rule: only single entries rank across tensors "
-            "[METH-02]. Take L1Unstructured, say, or prune each tensor by itself."
-        )
+        raise not_unstructured(method, found)
+
+
+def not_unstructured(method: Any, found: Any) -> PruningTypeError:
+    """Return the error that says why a method cannot rank many tensors together."""
+    return PruningTypeError(
+        f'Only "unstructured" PRUNING_TYPE supported for the `pruning_method`. Found method '
+        f"{method!r} of type {found!r}. Rule: a method is a class that ranks single entries "
+        "[METH-02]. Take L1Unstructured, say, or prune each tensor by itself."
+    )
 
 
 def _of(kind: type[PruningMethod], method: Any) -> Any:
@@ -310,10 +201,3 @@ def _of(kind: type[PruningMethod], method: Any) -> Any:
     channels = kind.__new__(kind)
     channels.__dict__.update(signed=False, **method.__dict__)
     return channels
-
-
-def _size(tensor: Array) -> int:
-    size = 1
-    for n in tensor.shape:
-        size *= int(n)
-    return size

@@ -13,7 +13,7 @@ from strategies import ALL, AMOUNTS, FLOATS, INTEGERS, problems
 import multiprune
 from multiprune.errors import MultipruneError
 from multiprune.methods import L1Unstructured, RandomUnstructured
-from multiprune.pruning import Ranking
+from multiprune.plan import Ranking
 
 
 def both(run, reference):

@@ -1,0 +1,329 @@
+"""Room: the drop-in namespace. Names and signatures of ``torch.nn.utils.prune``, nothing else.
+
+``from multiprune_torch import prune`` replaces ``from torch.nn.utils import prune``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torch.nn.utils.prune import is_pruned
+
+from multiprune_torch.base import BasePruningMethod, PruningContainer
+from multiprune_torch.errors import NotPrunedError
+from multiprune_torch.globally import prune_globally
+from multiprune_torch.methods import (
+    CustomFromMask,
+    Identity,
+    L1Unstructured,
+    RandomUnstructured,
+)
+from multiprune_torch.models import report
+from multiprune_torch.reparametrization import find_hook
+from multiprune_torch.structured import LnStructured, RandomStructured
+from multiprune_torch.validation import (
+    _compute_norm,
+    _compute_nparams_toprune,
+    _validate_pruning_amount,
+    _validate_pruning_amount_init,
+    _validate_pruning_dim,
+    _validate_structured_pruning,
+)
+
+__all__ = [
+    "BasePruningMethod",
+    "CustomFromMask",
+    "Identity",
+    "L1Unstructured",
+    "LnStructured",
+    "PruningContainer",
+    "RandomStructured",
+    "RandomUnstructured",
+    "_compute_norm",
+    "_compute_nparams_toprune",
+    "_validate_pruning_amount",
+    "_validate_pruning_amount_init",
+    "_validate_pruning_dim",
+    "_validate_structured_pruning",
+    "custom_from_mask",
+    "global_unstructured",
+    "identity",
+    "is_pruned",
+    "l1_unstructured",
+    "ln_structured",
+    "random_structured",
+    "random_unstructured",
+    "remove",
+    "report",
+]
+
+
+def identity(module: nn.Module, name: str, **options: Any) -> nn.Module:
+    """Reparametrize a parameter with a mask of ones.
+
+    Parameters
+    ----------
+    module : nn.Module
+    name : str
+    **options
+        ``mask_dtype``, the dtype of ``name_mask``: the parameter's own by default.
+
+    Returns
+    -------
+    nn.Module
+        The module, changed in place.
+
+    Notes
+    -----
+    Clauses METH-03, REP-08. Source: ``torch.nn.utils.prune.identity``.
+    """
+    Identity.apply(module, name, **options)
+    return module
+
+
+def random_unstructured(
+    module: nn.Module, name: str, amount: Any = None, **options: Any
+) -> nn.Module:
+    """Prune entries of a parameter at random.
+
+    Parameters
+    ----------
+    module : nn.Module
+    name : str
+    amount : int or float
+        How many entries, or the fraction of those still unpruned.
+    **options
+        ``sparsity`` (fraction of all entries, instead of `amount`), ``seed`` (the same mask on
+        every framework; without it ``torch.manual_seed`` decides), ``mask_dtype``.
+
+    Returns
+    -------
+    nn.Module
+        The module, changed in place.
+
+    Notes
+    -----
+    Clause RAND-04. Source: ``torch.nn.utils.prune.random_unstructured``.
+    """
+    RandomUnstructured.apply(module, name, amount, **options)
+    return module
+
+
+def l1_unstructured(
+    module: nn.Module,
+    name: str,
+    amount: Any = None,
+    importance_scores: Any = None,
+    **options: Any,
+) -> nn.Module:
+    """Prune the entries of a parameter that have the smallest magnitude.
+
+    Parameters
+    ----------
+    module : nn.Module
+    name : str
+    amount : int or float
+        How many entries, or the fraction of those still unpruned.
+    importance_scores : torch.Tensor, optional
+        Ranked instead of the parameter; same shape.
+    **options
+        ``sparsity`` (fraction of all entries, instead of `amount`), ``mask_dtype``.
+
+    Returns
+    -------
+    nn.Module
+        The module, changed in place.
+
+    Notes
+    -----
+    Clauses RANK-02, TIE-01. Source: ``torch.nn.utils.prune.l1_unstructured``.
+    """
+    L1Unstructured.apply(module, name, amount, importance_scores, **options)
+    return module
+
+
+def random_structured(
+    module: nn.Module, name: str, amount: Any = None, dim: int = -1, **options: Any
+) -> nn.Module:
+    """Prune channels of a parameter at random.
+
+    Parameters
+    ----------
+    module : nn.Module
+    name : str
+    amount : int or float
+        How many channels, or the fraction of those still unpruned.
+    dim : int
+        The dimension whose indices are the channels.
+    **options
+        ``sparsity``, ``seed``, ``mask_dtype``, as in `random_unstructured`.
+
+    Returns
+    -------
+    nn.Module
+        The module, changed in place.
+
+    Notes
+    -----
+    Clauses METH-05 to METH-09, RAND-06. Source: ``torch.nn.utils.prune.random_structured``.
+    """
+    RandomStructured.apply(module, name, amount, dim, **options)
+    return module
+
+
+def ln_structured(
+    module: nn.Module,
+    name: str,
+    amount: Any = None,
+    n: Any = 2,
+    dim: int = -1,
+    importance_scores: Any = None,
+    **options: Any,
+) -> nn.Module:
+    """Prune the channels of a parameter that have the smallest norm.
+
+    Parameters
+    ----------
+    module : nn.Module
+    name : str
+    amount : int or float
+        How many channels, or the fraction of those still unpruned.
+    n : int, float, 'fro' or 'nuc'
+        Order of the norm, as ``torch.norm`` takes it.
+    dim : int
+        The dimension whose indices are the channels.
+    importance_scores : torch.Tensor, optional
+        Ranked instead of the parameter; same shape.
+    **options
+        ``sparsity``, ``mask_dtype``, as in `l1_unstructured`.
+
+    Returns
+    -------
+    nn.Module
+        The module, changed in place.
+
+    Notes
+    -----
+    Clauses METH-05 to METH-11. Source: ``torch.nn.utils.prune.ln_structured``.
+    """
+    LnStructured.apply(module, name, amount, n, dim, importance_scores, **options)
+    return module
+
+
+def global_unstructured(
+    parameters: Any,
+    pruning_method: Any,
+    importance_scores: dict[tuple[nn.Module, str], Any] | None = None,
+    **kwargs: Any,
+) -> None:
+    """Rank the entries of many parameters together, and prune those that go first.
+
+    Modules are changed in place: each parameter `name` becomes the parameter ``name_orig`` (the
+    same object) and the buffer ``name_mask``, and `name` reads as its pruned version.
+
+    Parameters
+    ----------
+    parameters : iterable of (nn.Module, str)
+        What to prune; positions, which decide ties, follow its order.
+    pruning_method : type
+        A method of PRUNING_TYPE 'unstructured', a user's own included.
+    importance_scores : dict, optional
+        (module, name) to a tensor of the parameter's shape, ranked instead of it; for every
+        parameter of the call.
+    **kwargs
+        The method's own: ``amount`` (an int counts entries, a float in [0, 1] is a fraction of
+        those still unpruned) or ``sparsity`` (fraction of all entries), ``seed``; and
+        ``mask_dtype``, the dtype of ``name_mask``, the parameter's own by default.
+
+    Raises
+    ------
+    PruningTypeError
+        If the method is not 'unstructured' (a TypeError).
+    ParametersTypeError, ParametersError, NoParameterError, UnprunableError, NameTakenError
+        If a parameter cannot be pruned.
+    ScoresTypeError, ScoresError, ScoresShapeError
+        If scores do not fit.
+    AmountTypeError, AmountError, SparsityError, DtypeError
+        If amount or dtypes do not.
+
+    Notes
+    -----
+    After any error every module is as it was. Clauses RANK, TIE, REP, ERR-01. Source:
+    ``torch.nn.utils.prune.global_unstructured``.
+
+    Examples
+    --------
+    >>> from collections import OrderedDict
+    >>> net = nn.Sequential(OrderedDict([("first", nn.Linear(10, 4)), ("second", nn.Linear(4, 1))]))
+    >>> pairs = ((net.first, "weight"), (net.second, "weight"))
+    >>> global_unstructured(pairs, pruning_method=L1Unstructured, amount=10)
+    >>> print(sum(torch.nn.utils.parameters_to_vector(net.buffers()) == 0))
+    tensor(10)
+    """
+    prune_globally(parameters, pruning_method, importance_scores, **kwargs)
+
+
+def custom_from_mask(module: nn.Module, name: str, mask: Any, **options: Any) -> nn.Module:
+    """Prune a parameter where a given mask is 0.
+
+    Parameters
+    ----------
+    module : nn.Module
+    name : str
+    mask : torch.Tensor
+        0 and 1, or booleans, of the parameter's shape.
+    **options
+        ``mask_dtype``.
+
+    Returns
+    -------
+    nn.Module
+        The module, changed in place.
+
+    Raises
+    ------
+    MaskError, MaskShapeError
+        If the mask does not fit (ValueErrors).
+
+    Notes
+    -----
+    Clause METH-04. Source: ``torch.nn.utils.prune.custom_from_mask``.
+    """
+    CustomFromMask.apply(module, name, mask, **options)
+    return module
+
+
+def remove(module: nn.Module, name: str) -> nn.Module:
+    """Make the pruning of a parameter permanent.
+
+    Parameters
+    ----------
+    module : nn.Module
+    name : str
+
+    Returns
+    -------
+    nn.Module
+        The module, changed in place: `name` is the same parameter object again, now with its
+        pruned values.
+
+    Raises
+    ------
+    NotPrunedError
+        If it is not pruned (a ValueError).
+
+    Notes
+    -----
+    Clauses REP-06, REP-07. Source: ``torch.nn.utils.prune.remove``.
+    """
+    found = find_hook(module, name)
+    if found is None:
+        raise NotPrunedError(
+            f"Parameter {name!r} of module {type(module).__name__} has to be pruned before pruning "
+            "can be removed. Rule: remove takes the module and the name that were pruned [REP-07]."
+        )
+    key, hook = found
+    hook.remove(module)
+    del module._forward_pre_hooks[key]
+    return module

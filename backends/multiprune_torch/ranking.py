@@ -1,0 +1,123 @@
+"""Room: from places to masks. The algebra's ranking for our methods, torch's way for users' own.
+
+Clauses: RANK, MASK, METH. Source: ``torch.nn.utils.prune.global_unstructured`` and
+``PruningContainer.compute_mask``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch.nn.utils import prune as torch_prune
+
+from multiprune import methods as algebra
+from multiprune.cut import Cut
+from multiprune.keys import promote
+from multiprune.plan import Ranking
+from multiprune.ranking import find_cut
+from multiprune_torch.backend import backend
+from multiprune_torch.parameters import Place
+from multiprune_torch.stream import Stream
+
+__all__ = ["channel_mask", "entry_masks", "mask_dtype_of", "masks_by_user_method"]
+
+
+def mask_dtype_of(place: Place, wanted: torch.dtype | None) -> torch.dtype:
+    """Return a mask's dtype: the wanted one, that of the present mask, or the parameter's own.
+
+    Notes
+    -----
+    Clauses DEV-24, DEV-36, DEV-58: real for complex parameters; never the scores'.
+    """
+    if wanted is not None:
+        return wanted
+    if place.mask is not None:
+        return place.mask.dtype
+    dtype = place.orig.dtype
+    return dtype.to_real() if dtype.is_complex else dtype
+
+
+def entry_masks(
+    method: algebra.PruningMethod,
+    scores: Sequence[torch.Tensor],
+    priors: Sequence[torch.Tensor | None],
+    likes: Sequence[torch.Tensor],
+    dtypes: Sequence[torch.dtype],
+) -> list[torch.Tensor]:
+    """Rank entries together, and return each tensor's mask.
+
+    Parameters
+    ----------
+    method : PruningMethod of the algebra
+        `RandomUnstructured` with ``seed=None`` draws from torch's own generator.
+    scores, priors
+        What is ranked, and what is pruned already.
+    likes, dtypes
+        Whose device and memory layout, and which dtype, each mask gets.
+    """
+    if isinstance(method, algebra.RandomUnstructured) and method.seed is None:
+        names = [backend.dtype_name(s) for s in scores]
+        dtype = getattr(torch, promote(names).name)
+        stream, target = Stream(dtype), method.target
+        entries = stream.entries([s.numel() for s in scores], priors)
+        cut = find_cut(entries, lambda live: target.count(entries.size, live))
+        masks = _write(entries, cut, likes, dtypes)
+        if cut.count:
+            stream.commit()
+        return masks
+    ranking = Ranking(scores, method, priors)
+    return _write(ranking.entries, ranking.cut(), likes, dtypes)
+
+
+def channel_mask(
+    ranks: torch.Tensor, target: Any, live: torch.Tensor, dim: int, prior: torch.Tensor
+) -> torch.Tensor:
+    """Keep the channels of highest rank: `prior` with whole channels along `dim` set to 0.
+
+    Parameters
+    ----------
+    ranks : torch.Tensor, shape (channels,)
+        Non-negative; the lowest go first.
+    target : Target
+    live : torch.Tensor of bool, shape (channels,)
+        Channels that are counted and ranked.
+    dim : int
+    prior : torch.Tensor
+    """
+    method = algebra.L1Unstructured.__new__(algebra.L1Unstructured)
+    method.target, method.signed = target, False
+    (keep,) = entry_masks(method, [ranks], [live], [ranks], [torch.bool])
+    shape = [1] * prior.dim()
+    shape[dim] = -1
+    return prior * keep.view(shape).to(device=prior.device, dtype=prior.dtype)
+
+
+def masks_by_user_method(
+    method: Any, scores: Sequence[torch.Tensor], priors: Sequence[torch.Tensor]
+) -> list[torch.Tensor]:
+    """Let a method of the user's choose among all live entries, joined, as torch does it."""
+    container = torch_prune.PruningContainer()
+    container._tensor_name = method._tensor_name = "temp"
+    container.add_pruning_method(method)
+    flat = torch.cat([s.reshape(-1) for s in scores])
+    mask = container.compute_mask(flat, torch.cat([m.reshape(-1) for m in priors]))
+    stops = list(accumulate(s.numel() for s in scores))
+    starts = [0, *stops]
+    return [mask[i:j].view(s.shape) for i, j, s in zip(starts, stops, scores, strict=False)]
+
+
+def _write(
+    entries: Any, cut: Cut, likes: Sequence[torch.Tensor], dtypes: Sequence[torch.dtype]
+) -> list[torch.Tensor]:
+    """Execute a cut: one mask a tensor, in its dtype, device and memory layout."""
+    masks = []
+    for i, (like, dtype) in enumerate(zip(likes, dtypes, strict=True)):
+        mask = torch.empty(like.shape, dtype=dtype, device=like.device)
+        entries.write(i, cut, mask)
+        if not like.is_contiguous():
+            mask = torch.empty_like(like, dtype=dtype).copy_(mask)
+        masks.append(mask)
+    return masks
