@@ -67,8 +67,11 @@ class TorchBackend:
 
     def alive(self, mask: torch.Tensor) -> Keys:
         """Return a block of a prior mask as booleans."""
-        alive = mask if mask.dtype == torch.bool else mask == 1
-        return alive.numpy() if alive.device.type == "cpu" else alive
+        if mask.device.type != "cpu":
+            return mask == 1
+        one = torch.ones((), dtype=mask.dtype)  # its pattern: NumPy has not all of torch's dtypes
+        alive: npt.NDArray[Any] = _host_bits(mask) == _host_bits(one)
+        return alive
 
     def bincount(self, digits: Keys | None, bins: int) -> npt.NDArray[Any]:
         """Count digits; none at all are zeros."""
@@ -107,10 +110,15 @@ class TorchBackend:
 
 def host_keys(block: torch.Tensor, fmt: Format, *, signed: bool) -> npt.NDArray[Any]:
     """Return the ordered keys of a CPU block whose dtype is `fmt`."""
-    unsigned = np.dtype(f"u{block.element_size()}")
-    bits = block.view(_SIGNED[8 * block.element_size()]).numpy().view(unsigned)
-    keys: npt.NDArray[Any] = order(bits, fmt, signed=signed, xp=np)
+    keys: npt.NDArray[Any] = order(_host_bits(block), fmt, signed=signed, xp=np)
     return keys
+
+
+def _host_bits(block: torch.Tensor) -> npt.NDArray[Any]:
+    """View a CPU block's bit patterns as unsigned integers."""
+    unsigned = np.dtype(f"u{block.element_size()}")
+    bits: npt.NDArray[Any] = block.view(_SIGNED[8 * block.element_size()]).numpy().view(unsigned)
+    return bits
 
 
 def _device_keys(block: torch.Tensor, fmt: Format, *, signed: bool) -> torch.Tensor:

@@ -61,18 +61,10 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
     def apply_mask(self, module: nn.Module) -> torch.Tensor:
         """Return the pruned value of the parameter: `name_orig` where `name_mask` is 1, else +0.
 
-        Parameters
-        ----------
-        module : nn.Module
-
-        Returns
-        -------
-        torch.Tensor
-            Of the parameter's shape and dtype, differentiable.
-
         Notes
         -----
-        Clause REP-03. Source: ``torch.nn.utils.prune.BasePruningMethod.apply_mask``.
+        Of the parameter's shape and dtype, differentiable. Clause REP-03. Source:
+        ``torch.nn.utils.prune.BasePruningMethod.apply_mask``.
         """
         orig = getattr(module, self._tensor_name + "_orig")
         mask = getattr(module, self._tensor_name + "_mask")

@@ -254,6 +254,7 @@ def global_unstructured(
 
     Examples
     --------
+    >>> import torch
     >>> from collections import OrderedDict
     >>> net = nn.Sequential(OrderedDict([("first", nn.Linear(10, 4)), ("second", nn.Linear(4, 1))]))
     >>> pairs = ((net.first, "weight"), (net.second, "weight"))

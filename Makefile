@@ -1,0 +1,41 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each installs what it needs.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+NUMPY_ONLY := .venv-numpy
+
+.PHONY: demo test lint bench conformance test-numpy clean
+
+demo: $(READY)
+	$(PYTHON) demo/run.py
+
+test: $(READY)
+	$(PYTHON) -m pytest -q -n 2
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(READY)
+	$(PYTHON) benchmarks/run.py
+
+# What people get who have NumPy and nothing else.
+test-numpy: $(NUMPY_ONLY)/.ready
+	$(NUMPY_ONLY)/bin/python -m pytest -q tests/algebra tests/numpy
+
+$(READY): pyproject.toml constraints.txt
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt \
+		-e '.[torch,jax,demo,test]'
+	touch $@
+
+$(NUMPY_ONLY)/.ready: pyproject.toml
+	python3 -m venv $(NUMPY_ONLY)
+	$(NUMPY_ONLY)/bin/python -m pip install -q --disable-pip-version-check \
+		-e . array-api-strict hypothesis ml-dtypes pytest
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(NUMPY_ONLY) .cache demo/out benchmarks/out

@@ -1,0 +1,134 @@
+"""The house stands: import directions, what the wheel holds, what an import loads."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STANDARD = set(sys.stdlib_module_names)
+ROOMS = sorted((ROOT / "multiprune").glob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, by full name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def roots(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=lambda p: p.stem)
+def test_the_algebra_imports_only_the_standard_library_and_the_array_door(path):
+    allowed = STANDARD | {"multiprune"}
+    if path.stem == "_array":
+        allowed |= {"array_api_compat"}
+    assert roots(path) <= allowed
+
+
+@pytest.mark.parametrize(
+    ("package", "framework"), [("numpy", "ml_dtypes"), ("torch", "torch"), ("jax", "jax")]
+)
+def test_a_backend_imports_its_own_framework_and_no_other_backend(package, framework):
+    folder = ROOT / "backends" / f"multiprune_{package}"
+    files = sorted(folder.rglob("*.py"))
+    if not files:
+        pytest.fail(f"{folder} is empty")
+    own = {"multiprune", f"multiprune_{package}", framework, "array_api_compat", "numpy"}
+    extras = {"jax": {"jaxlib", "optax", "safetensors"}, "numpy": {"safetensors"}}
+    for path in files:
+        foreign = roots(path) - STANDARD - own - extras.get(package, {"safetensors"})
+        assert not foreign, f"{path.name} imports {foreign}"
+
+
+def test_the_judge_imports_nothing_of_ours_and_the_oracle_only_numpy():
+    for path in sorted((ROOT / "conformance" / "multiprune_conformance").rglob("*.py")):
+        allowed = STANDARD | {"multiprune_conformance"}
+        if path.stem.startswith("oracle"):
+            allowed |= {"numpy"}
+        assert roots(path) <= allowed, path.name
+
+
+def test_no_room_of_the_algebra_imports_upwards_or_in_a_circle():
+    """Each room is imported only by rooms that stand above it: the graph has an order."""
+    graph = {
+        path.stem: {
+            name.split(".")[1]
+            for name in imports(path)
+            if name.startswith("multiprune.")
+            and (ROOT / name.replace(".", "/")).with_suffix(".py").exists()
+        }
+        for path in ROOMS
+        if path.stem != "__init__"
+    }
+    while graph:
+        leaves = {room for room, below in graph.items() if not below & set(graph)}
+        assert leaves, f"a circle among {sorted(graph)}"
+        graph = {room: below for room, below in graph.items() if room not in leaves}
+
+
+def test_importing_multiprune_loads_no_framework():
+    code = "import sys, multiprune; print(*sorted({'numpy','torch','jax'} & set(sys.modules)))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert loaded.stdout.strip() == ""
+
+
+def test_a_numpy_array_loads_no_other_framework():
+    code = (
+        "import sys, numpy, multiprune; multiprune.global_unstructured([numpy.ones(3)], amount=1);"
+        "print(*sorted({'torch','jax'} & set(sys.modules)))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == ""
+
+
+def test_the_wheel_holds_the_packages_and_nothing_else(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    packages = {
+        "multiprune",
+        "multiprune_numpy",
+        "multiprune_torch",
+        "multiprune_jax",
+        "multiprune_conformance",
+    }
+    assert {n.partition("/")[0] for n in names if ".dist-info" not in n} == packages
+    assert all(f"{package}/py.typed" in names for package in packages)
+    assert "multiprune_conformance/SPEC.md" in names
+
+
+def test_files_are_of_a_size_to_be_read():
+    """Past 250 lines there are two things in one room; docstrings of a public face excepted."""
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for folder in ("multiprune", "backends", "conformance")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if (lines := len(path.read_text().splitlines())) > 250 and path.name != "prune.py"
+    }
+    assert not long
