@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -79,21 +80,34 @@ class PrunedBuffers(dict[str, Any]):
         return dict.__getitem__(self, name)
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if name in self.hooks:
+        if name not in self.hooks:
+            dict.__setitem__(self, name, value)
+        elif not self._handed_over(name):
             raise WriteError(
                 f"{type(self.module).__name__}.{name} was assigned to, but it is pruned. Rule: it "
                 f"is computed from {name}_orig and {name}_mask at each reading [REP-04]. Write to "
                 f"{name}_orig, or make the pruning permanent first: prune.remove(module, {name!r})."
             )
-        dict.__setitem__(self, name, value)
 
     def __delitem__(self, name: str) -> None:
-        if name in self.hooks:
+        if name not in self.hooks:
+            dict.__delitem__(self, name)
+        elif self._handed_over(name):
+            del self.hooks[name], self.followers[name]
+        else:
             raise WriteError(
                 f"{type(self.module).__name__}.{name} was deleted or replaced, but it is pruned. "
                 f"Rule: a pruned name goes by prune.remove(module, {name!r}) [REP-06]."
             )
-        dict.__delitem__(self, name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PrunedBuffers:
+        # An RNN's list of weights holds computed ones, which torch refuses to copy.
+        for weight in self.module.__dict__.get("_flat_weights") or ():
+            if isinstance(weight, torch.Tensor) and not weight.is_leaf:
+                memo[id(weight)] = weight.detach().clone()
+        twin = memo[id(self)] = _empty()
+        twin.__setstate__(deepcopy(self.__reduce__()[2], memo))
+        return twin
 
     def __reduce__(self) -> Any:
         return _empty, (), (self.module, dict(self), self.hooks, self.followers)
@@ -101,6 +115,15 @@ class PrunedBuffers(dict[str, Any]):
     def __setstate__(self, state: Any) -> None:
         self.module, buffers, self.hooks, self.followers = state
         dict.update(self, buffers)
+
+    def _handed_over(self, name: str) -> bool:
+        """Whether torch's own functions took the pruning over: its hook is no more ours.
+
+        They assign and delete the name as an attribute. There is nothing to do then, since what
+        they would store is what is computed here.
+        """
+        found = find_hook(self.module, name)
+        return found is None or found[1] is not self.hooks[name]
 
 
 def _empty() -> PrunedBuffers:
