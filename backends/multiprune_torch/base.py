@@ -47,7 +47,8 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
         """Make the pruned value ready for a forward, where reading it is not enough."""
         name = self._tensor_name
         if isinstance(module._buffers, PrunedBuffers):
-            refresh(module)
+            if isinstance(module, nn.RNNBase):
+                refresh(module)
         elif name + "_orig" in module._parameters or hasattr(module, name + "_orig"):
             # A replica of DataParallel: its dicts are plain copies, its parameters attributes.
             module.__dict__[name] = self.apply_mask(module)

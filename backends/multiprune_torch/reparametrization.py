@@ -193,8 +193,8 @@ def uninstall(module: nn.Module, name: str, value: torch.Tensor) -> None:
 
 def refresh(module: nn.Module) -> None:
     """Put current values into the list of weights that an RNN passes to its kernel."""
-    names = module.__dict__.get("_flat_weights_names")
-    if names is not None and "_flat_weights" in module.__dict__:
+    if isinstance(module, nn.RNNBase):
+        names = module._flat_weights_names
         module.__dict__["_flat_weights"] = [getattr(module, n, None) for n in names]
 
 

@@ -1,0 +1,58 @@
+"""The rows of the table: which measurements each needs, and how it reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from benchmarks import readings
+from benchmarks.cases import Measurement
+from benchmarks.readings import Outcome, Raw
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: which measurements it needs and how it reads them.
+
+    The title is a template: the sizes of the first measurement are put in, so that it says what
+    really ran.
+    """
+
+    name: str
+    template: str
+    needs: tuple[str, ...]
+    read: Callable[[Raw, Mapping[str, Measurement]], Outcome]
+
+    def title(self, sizes: Mapping[str, Measurement]) -> str:
+        """Return the title for the sizes measured."""
+        measurement = sizes[self.needs[0]]
+        return self.template.format(n=_count(measurement.entries), **measurement.job)
+
+
+def _count(entries: int) -> str:
+    for unit, letter in ((10**9, "G"), (10**6, "M")):
+        if entries >= unit:
+            return f"{entries / unit:.3g} {letter}"
+    return f"{entries:,}"
+
+
+ROWS = (
+    Row("10m", "{n} float32, {layers} layers", ("10m",), readings.faster("10m", 20)),
+    Row("100m", "{n} float32, {layers} layers", ("100m",), readings.faster("100m", 25)),
+    Row("floor", "  in floors (see README)", ("100m", "floor"), readings.floor),
+    Row("memory", "  peak memory above the model", ("100m",), readings.memory),
+    Row("copy", "  in copies on the device", ("100m", "copy"), readings.copies),
+    Row("1g", "{n} float32, {layers} layers", ("1g", "100m"), readings.huge),
+    Row("bf16", "{n} bfloat16, {layers} layers", ("bf16",), readings.faster("bf16", 20)),
+    Row("small", "{layers:,} layers of {rows}x{cols}", ("small",), readings.faster("small", 3)),
+    Row("second", "{n} float32, second round", ("rounds",), readings.rounds(1)),
+    Row("fifth", "{n} float32, fifth round", ("rounds",), readings.rounds(4)),
+    Row("growth", "  memory held after five rounds", ("rounds",), readings.growth),
+    Row("peak", "  peak memory in the fifth round", ("rounds",), readings.fifth_peak),
+    Row("local", "one {rows}x{cols} layer, local", ("local",), readings.faster("local")),
+    Row("random", "{n} float32, random", ("random",), readings.faster("random")),
+    Row("train1", "forward + backward, batch 1", ("forward1",), readings.forward(1, "train")),
+    Row("train32", "forward + backward, batch 32", ("forward32",), readings.forward(32, "train")),
+    Row("eval1", "forward in eval, batch 1", ("forward1",), readings.forward(1, "eval")),
+    Row("eval32", "forward in eval, batch 32", ("forward32",), readings.forward(32, "eval")),
+)
