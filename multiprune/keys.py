@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import reduce
 from typing import Any, Literal
 
 from multiprune._array import Array
@@ -113,42 +113,52 @@ def promote(names: Iterable[str]) -> Format:
     Parameters
     ----------
     names : iterable of str
-        At least one dtype name.
+        At least one dtype name. Their order does not matter.
 
     Raises
     ------
     DtypeError
-        If ``torch.cat`` refuses the combination (float8 beside floats excepted; a TypeError).
+        If ``torch.cat`` refuses two of them (float8 beside floats excepted; a TypeError).
 
     Notes
     -----
-    Clauses TYPE-01 to TYPE-08: torch.cat's table. A float8 tensor goes to its partner's dtype, or
+    Clauses TYPE-01 to TYPE-08: torch.cat's table. A float8 tensor goes to its partners' dtype, or
     to float32 beside another float8 format.
     """
-    return format_of(reduce(_promote_two, dict.fromkeys(names)))
+    formats = list(dict.fromkeys(map(format_of, names)))
+    _check_together(formats)
+    small = [f for f in formats if f.kind == "float" and f.bits == 8]
+    others = [f for f in formats if f not in small]
+    if not others:
+        return small[0] if len(small) == 1 else _FORMATS["float32"]
+    return reduce(_wider, others)
 
 
-@cache
-def _promote_two(left: str, right: str) -> str:
-    a, b = sorted((format_of(left), format_of(right)), key=lambda f: (_RANK[f.kind], f.bits))
-    if a == b:
-        return a.name
-    if (b.kind, b.bits) == ("float", 8) and (a.kind, a.bits) == ("float", 8):
-        return "float32"
-    narrow = (b.kind, b.bits) == ("float", 8)  # beside an integer
-    wide_uint = a.kind == "uint" and a.bits > 8 and b.kind != "float"
-    if narrow or wide_uint:
-        raise DtypeError(
-            f"dtypes {left} and {right} cannot be ranked together. Rule: mixed dtypes are promoted "
-            "as torch.cat promotes them, and it refuses this pair [TYPE-07]. Convert one of them."
-        )
+def _check_together(formats: list[Format]) -> None:
+    """Refuse what torch.cat refuses: wide unsigned integers, and float8, beside integers."""
+    integers = [f for f in formats if f.kind in ("int", "uint")]
+    wide = [f for f in integers if f.kind == "uint" and f.bits > 8]
+    small = [f for f in formats if f.kind == "float" and f.bits == 8]
+    alien = [f for f in formats if f.kind == "complex"] + integers
+    for one in wide + small:
+        for other in alien if one in wide else integers:
+            if other != one:
+                raise DtypeError(
+                    f"dtypes {one.name} and {other.name} cannot be ranked together. Rule: mixed "
+                    "dtypes are promoted as torch.cat promotes them, and it refuses this pair "
+                    "[TYPE-07]. Convert one of them."
+                )
+
+
+def _wider(a: Format, b: Format) -> Format:
+    a, b = sorted((a, b), key=lambda f: (_RANK[f.kind], f.bits))
     if b.kind == "complex" and a.kind in ("float", "complex"):
-        return "complex128" if a.bits == 64 else b.name
-    if a.kind == b.kind == "float" and a.bits == b.bits:
-        return "float32"  # float16 beside bfloat16
-    if (a.kind, b.name) == ("uint", "int8"):
-        return "int16"
-    return b.name
+        return _FORMATS["complex128"] if a.bits == 64 else b
+    if a.kind == b.kind == "float" and a.bits == b.bits and a != b:
+        return _FORMATS["float32"]  # float16 beside bfloat16
+    if a.kind == "uint" and b.name == "int8":
+        return _FORMATS["int16"]
+    return b
 
 
 _RANK = {"uint": 0, "int": 1, "float": 2, "complex": 3}

@@ -1,0 +1,191 @@
+"""multiprune behind the Python door, once for each array framework.
+
+`--adapter examples.multiprune_arrays:OnNumpy`, or OnTorch, OnJax, OnStrict.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from multiprune_conformance.oracle_dtypes import FORMATS, Refused
+from multiprune_conformance.oracle_encoding import read_amount, read_array, read_mask, write_mask
+
+import multiprune
+from multiprune.amount import Target
+from multiprune.draws import as_seed, draws
+from multiprune.errors import MultipruneError
+from multiprune.keys import promote
+from multiprune.plan import Ranking
+
+Json = dict[str, Any]
+METHODS = {
+    "l1_unstructured": multiprune.L1Unstructured,
+    "random_unstructured": multiprune.RandomUnstructured,
+    "identity": multiprune.Identity,
+    "custom_from_mask": multiprune.CustomFromMask,
+    "ln_structured": multiprune.LnStructured,
+    "random_structured": multiprune.RandomStructured,
+}
+OPTIONS = ("signed", "seed", "dim")
+INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+DTYPES = [*INTEGERS, *FORMATS, "complex64", "complex128"]
+
+
+class Skipped(Exception):  # noqa: N818 - no error: the framework has no such thing
+    """The framework cannot hold what is asked."""
+
+
+class OnNumpy:
+    """NumPy arrays, ml_dtypes included."""
+
+    name = "numpy"
+    dtypes = DTYPES
+
+    def describe(self) -> Json:
+        """Everything but modules, which are a matter of multiprune_torch, and files."""
+        told = {"name": f"multiprune on {self.name}", "version": multiprune.__version__}
+        return {
+            "implementation": {**told, "language": "python"},
+            "profiles": ["parity", "deterministic", "random"],
+            "dtypes": self.dtypes,
+            "operations": ["count", "prune", "cut", "structured", "draws", "promote"],
+        }
+
+    def run(self, operation: str, request: Json) -> Json:
+        """Answer one request."""
+        try:
+            return dict(getattr(self, f"_{operation}")(request))
+        except MultipruneError as error:
+            return {"error": error.kind}
+        except Skipped as skipped:
+            return {"skipped": str(skipped)}
+
+    def array(self, item: Json) -> Any:
+        """Return an array of the protocol as the framework's."""
+        try:
+            name, data = read_array(item)
+        except Refused:
+            return self._odd(item)
+        return self.put(data.view(_numpy(name)) if name in FORMATS else data)
+
+    def put(self, array: Any) -> Any:
+        """Hand a NumPy array to the framework."""
+        return array
+
+    def _odd(self, item: Json) -> Any:
+        """Return an array of a dtype that cannot be ranked."""
+        if item["dtype"] == "float128":
+            return self.put(np.array(item["data"], dtype=np.longdouble))
+        return self.put(np.array(item["data"]).astype(_numpy(item["dtype"])))
+
+    def mask(self, item: Json | None) -> Any:
+        """Return a mask of the protocol as the framework's array."""
+        values = read_mask(item)
+        return None if values is None else self.put(values)
+
+    def _count(self, request: Json) -> Json:
+        amounts = (read_amount(request.get(name)) for name in ("amount", "sparsity"))
+        return {"count": Target(*amounts).count(request.get("total", 0), request["live"])}
+
+    def _promote(self, request: Json) -> Json:
+        return {"dtype": promote(request["dtypes"]).name}
+
+    def _draws(self, request: Json) -> Json:
+        seed = request["seed"]
+        seed = as_seed(int(seed, 16) if isinstance(seed, str) else seed)
+        places = [int(place, 16) for place in request["positions"]]
+        return {"draws": [int(draws(seed, p, p + 1, xp=np)[0]) for p in places]}
+
+    def _prune(self, request: Json) -> Json:
+        tensors = request["tensors"]
+        given: Any = [self.array(tensor) for tensor in tensors]
+        masks: Any = [self.mask(tensor.get("mask")) for tensor in tensors]
+        names = [tensor.get("name") for tensor in tensors]
+        scores = None
+        if names and None not in names:
+            given = dict(zip(names, given, strict=True))
+            masks = dict(zip(names, masks, strict=True))
+            if "scores" in request:
+                scores = {name: self.array(item) for name, item in request["scores"].items()}
+        options = {key: request[key] for key in OPTIONS if key in request} | _goal(request)
+        method = METHODS[request.get("method", "l1_unstructured")]
+        done = multiprune.global_unstructured(given, method, scores, masks=masks, **options).masks
+        found = done.values() if isinstance(done, dict) else done
+        return {"masks": [write_mask(np.asarray(mask)) for mask in found]}
+
+    def _cut(self, request: Json) -> Json:
+        tensors = request["tensors"]
+        method = multiprune.L1Unstructured(signed=request.get("signed", False), **_goal(request))
+        masks = [self.mask(tensor.get("mask")) for tensor in tensors]
+        cut = Ranking([self.array(tensor) for tensor in tensors], method, masks).cut()
+        threshold = "-1" if cut.threshold < 0 else f"{cut.threshold:x}"
+        return {"threshold": threshold, "position": cut.position}
+
+    def _structured(self, request: Json) -> Json:
+        options = {key: request[key] for key in OPTIONS if key in request} | _goal(request)
+        if "n" in request:
+            n = request["n"]
+            options["n"] = float(n) if n in ("Infinity", "-Infinity", "NaN") else n
+        method = METHODS[request["method"]](**options)
+        held = self.array(request) if "dtype" in request else self.put(np.ones(request["shape"]))
+        kept = multiprune.mask_of(held, method, self.mask(request.get("mask")))
+        return {"masks": [write_mask(np.asarray(kept))]}
+
+
+def _goal(request: Json) -> Json:
+    return {k: read_amount(request[k]) for k in ("amount", "sparsity") if k in request}
+
+
+def _numpy(name: str) -> Any:
+    import ml_dtypes
+
+    return np.dtype(getattr(ml_dtypes, name, name))
+
+
+class OnTorch(OnNumpy):
+    """Torch tensors on the CPU."""
+
+    name = "torch"
+
+    def put(self, array: Any) -> Any:
+        """Hand a NumPy array to torch, by its bits where NumPy has no such dtype."""
+        import torch
+
+        dtype = getattr(torch, array.dtype.name, None)
+        if dtype is None or array.dtype.name in {"int4", "uint4", "float4_e2m1fn", "str"}:
+            raise Skipped(f"torch has no {array.dtype.name} on the CPU")
+        if array.dtype.isbuiltin == 1:  # NumPy's own; those of ml_dtypes are handed over as bits
+            return torch.from_numpy(np.array(array))
+        bits = torch.from_numpy(np.array(array).view(f"int{8 * array.dtype.itemsize}"))
+        return bits.view(dtype)
+
+
+class OnJax(OnNumpy):
+    """JAX arrays, eager."""
+
+    name = "jax"
+
+    def put(self, array: Any) -> Any:
+        """Hand a NumPy array to JAX."""
+        import jax
+
+        if array.dtype.name in {"longdouble", "float128"} or array.dtype.kind in "SU":
+            raise Skipped(f"JAX has no {array.dtype.name}")
+        jax.config.update("jax_enable_x64", True)
+        return jax.numpy.asarray(array)
+
+
+class OnStrict(OnNumpy):
+    """array-api-strict: what the Array API standard promises, and nothing else."""
+
+    name = "array-api-strict"
+    dtypes = [*INTEGERS, "float32", "float64", "complex64", "complex128"]  # noqa: RUF012
+
+    def put(self, array: Any) -> Any:
+        """Hand a NumPy array to the strict namespace."""
+        import array_api_strict
+
+        if array.dtype.name not in {*self.dtypes, "bool"}:
+            raise Skipped(f"the standard has no {array.dtype.name}")
+        return array_api_strict.asarray(array)

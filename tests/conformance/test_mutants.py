@@ -1,0 +1,76 @@
+"""Every wrong implementation is killed, by a vector of the clause that it breaks."""
+
+import json
+
+import mutants_of_counts
+import mutants_of_keys
+import mutants_of_methods
+import mutants_of_modules
+import mutants_of_order
+import pytest
+from multiprune_conformance import cli
+from multiprune_conformance.judge import judge
+from multiprune_conformance.loader import load
+from multiprune_conformance.oracle_implementation import Oracle
+from mutants import MUTANTS, Mutant
+
+ROOMS = (
+    mutants_of_counts, mutants_of_keys, mutants_of_order, mutants_of_methods, mutants_of_modules,
+)  # fmt: skip
+SUITE = load()
+
+
+def test_there_are_at_least_thirty_mutants():
+    assert len(ROOMS) == 5
+    assert len(MUTANTS) >= 30
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutant_is_killed_by_its_clause(name, monkeypatch, tmp_path):
+    mutant = MUTANTS[name]
+    monkeypatch.setattr(cli, "adapter", lambda path: MUTANTS[path].implementation())
+    report = tmp_path / "report.json"
+    code = cli.main(["run", "--adapter", name, "--json", str(report), mutant.clause])
+    verdicts = json.loads(report.read_text(encoding="utf-8"))["verdicts"]
+    killers = [each["id"] for each in verdicts if each["verdict"] == "fail"]
+    assert code == 1
+    assert killers
+
+
+def test_an_unchanged_oracle_survives():
+    harmless = Mutant("harmless", "AMT-01", (("oracle.__doc__", "another text"),))
+    assert judge(SUITE, harmless.implementation(), {}).green
+
+
+def test_every_must_clause_tells_a_wrong_implementation_apart():
+    """Deviations aside: their vectors are those of the clauses that they name."""
+    broken = {mutant.clause for mutant in MUTANTS.values()}
+    musts = {
+        clause.id
+        for clause in SUITE.clauses.values()
+        if clause.level == "MUST" and not clause.untestable and not clause.id.startswith("DEV-")
+    }
+    assert musts - broken == set()
+
+
+def test_every_must_clause_accepts_something():
+    """An implementation that refuses everything passes no clause whole, errors aside."""
+    accepting = {
+        clause
+        for vector in SUITE.vectors
+        for clause in vector["clauses"]
+        if "error" not in vector["expect"]
+    }
+    refusals = {  # what these clauses say is that something is refused
+        "AMT-08", "AMT-09", "AMT-10", "AMT-14", "AMT-16", "NUM-12", "NUM-13", "NUM-16", "TYPE-07",
+        "MASK-03", "MASK-04", "SCORE-02", "SCORE-03", "METH-02", "METH-08", "METH-09", "METH-11",
+        "ERR-02", "ERR-03", "FILE-06",
+    }  # fmt: skip
+    musts = {c.id for c in SUITE.clauses.values() if c.level == "MUST" and not c.untestable}
+    missing = {clause for clause in musts - accepting if not clause.startswith("DEV-")}
+    assert missing <= refusals
+
+
+def test_oracle_reproduces_every_vector():
+    outcome = judge(SUITE, Oracle(), {})
+    assert outcome.count("pass") == len(SUITE.vectors)
