@@ -207,4 +207,5 @@ def _integer_keys(name: str, data: Array, signed: bool) -> Array:
     if signed:
         zero = unsigned(1 << (8 * data.dtype.itemsize - 1))
         return np.asarray(bits ^ zero)  # x + 2^(w-1), modulo 2^w (NUM-15)
-    return np.asarray(np.where(data < 0, ~bits + unsigned(1), bits))  # NUM-09
+    with np.errstate(over="ignore"):  # -0 wraps to 0; NumPy warns where there are no dimensions
+        return np.asarray(np.where(data < 0, ~bits + unsigned(1), bits))  # NUM-09
