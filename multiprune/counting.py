@@ -75,8 +75,11 @@ class BlockEntries:
 
     def count_positions(self, threshold: int, prefix: int, shift: int, width: int) -> Sequence[int]:
         """Count live entries at `threshold` by a digit of their positions; see `LiveEntries`."""
+        first, last = prefix << (shift + width), (prefix + 1 << (shift + width)) - 1
 
         def digits(column: Column, start: int, stop: int) -> Array:
+            if column.offset + stop <= first or column.offset + start > last:
+                stop = start  # no position of this block starts with the prefix
             tied = column.keys(start, stop) == threshold
             if column.alive is not None:
                 tied &= column.alive(start, stop)

@@ -198,8 +198,8 @@ def order(bits: Array, fmt: Format, *, signed: bool, xp: Any) -> Array:
     keys = bits & (fmt.sign - 1)
     if fmt.fnuz:
         keys = xp.where(bits == fmt.sign, bits, keys)
-    else:
-        keys = xp.minimum(keys, fmt.nan, out=keys)
+    elif keys.size and keys.max() > fmt.nan:  # NaNs are rare, and looking is cheaper than clipping
+        keys = xp.minimum(keys, fmt.nan)
     if not signed:
         return keys
     if fmt.fnuz:  # the key of NaN needs a ninth bit

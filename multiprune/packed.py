@@ -32,7 +32,7 @@ class MaskFileError(MaskError):
 
 
 def pack(bits: Bytes) -> bytes:
-    """Pack a mask, eight entries a byte.
+    r"""Pack a mask, eight entries a byte.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def pack(bits: Bytes) -> bytes:
     Examples
     --------
     >>> pack(bytes([1, 0, 0, 0, 0, 0, 0, 0, 1, 1]))
-    b'\\x01\\x03'
+    b'\x01\x03'
     """
     view = memoryview(bits).cast("B")
     packed = bytearray()
