@@ -13,18 +13,12 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from multiprune.errors import ScoresShapeError
+from multiprune_torch.buffers import PrunedBuffers, masked
 from multiprune_torch.errors import NotPrunedError, UnprunableError
 from multiprune_torch.overrides import checked_mask, is_binary, is_overridden
 from multiprune_torch.parameters import Place, read
 from multiprune_torch.ranking import entry_masks, mask_dtype_of
-from multiprune_torch.reparametrization import (
-    PrunedBuffers,
-    all_or_nothing,
-    install,
-    masked,
-    refresh,
-    uninstall,
-)
+from multiprune_torch.reparametrization import all_or_nothing, install, refresh, uninstall
 from multiprune_torch.scores import check_scores
 
 __all__ = ["BasePruningMethod", "PruningContainer", "commit"]
@@ -101,7 +95,7 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
         Returns
         -------
         BasePruningMethod
-            The hook: this method, or the container of all that pruned the parameter.
+            The hook: this method, or a container of all that pruned the parameter.
 
         Raises
         ------
@@ -143,7 +137,7 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
 
         Notes
         -----
-        Source: ``torch.nn.utils.prune.BasePruningMethod.prune``. A pruned NaN becomes 0.
+        A pruned NaN becomes 0. Source: ``torch.nn.utils.prune.BasePruningMethod.prune``.
         """
         if importance_scores is not None and importance_scores.shape != t.shape:
             raise ScoresShapeError(
@@ -225,10 +219,8 @@ class PruningContainer(BasePruningMethod, torch_prune.PruningContainer):
 
         Raises
         ------
-        TypeError
-            If it is no pruning method.
-        ValueError
-            If it prunes a parameter of another name.
+        TypeError, ValueError
+            If it is no pruning method, or prunes a parameter of another name.
         """
         if "_tensor_name" not in self.__dict__ and isinstance(
             method, torch_prune.BasePruningMethod

@@ -18,6 +18,7 @@ from multiprune.draws import as_seed
 from multiprune.errors import MaskError, MaskShapeError
 from multiprune_torch.base import BasePruningMethod
 from multiprune_torch.overrides import is_patched, own, stock_mask
+from multiprune_torch.parameters import Place
 from multiprune_torch.ranking import entry_masks
 
 __all__ = ["CustomFromMask", "Identity", "L1Unstructured", "RandomUnstructured"]
@@ -188,6 +189,11 @@ class CustomFromMask(BasePruningMethod, torch_prune.CustomFromMask):
                 "kept and 0 where it is pruned [MASK-03]. Scale the weights themselves instead."
             )
         return default_mask * mask.to(device=default_mask.device, dtype=default_mask.dtype)
+
+    def _mask(self, place: Place, scores: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor:
+        mask = super()._mask(place, scores, dtype)
+        del self.mask  # the caller's: it may change, and pickles need no second copy
+        return mask
 
     @classmethod
     def apply(  # type: ignore[override]

@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from multiprune.errors import ParametersError, ParametersTypeError
+from multiprune_torch.buffers import find_hook, masked
 from multiprune_torch.errors import NameTakenError, NoParameterError, UnprunableError
-from multiprune_torch.reparametrization import find_hook, masked
 
 __all__ = ["Place", "is_pair", "read", "read_all", "show"]
 

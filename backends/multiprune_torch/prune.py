@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.utils.prune import is_pruned
 
 from multiprune_torch.base import BasePruningMethod, PruningContainer
+from multiprune_torch.buffers import find_hook
 from multiprune_torch.errors import NotPrunedError
 from multiprune_torch.globally import prune_globally
 from multiprune_torch.methods import (
@@ -20,7 +21,6 @@ from multiprune_torch.methods import (
     RandomUnstructured,
 )
 from multiprune_torch.models import report
-from multiprune_torch.reparametrization import find_hook
 from multiprune_torch.structured import LnStructured, RandomStructured
 from multiprune_torch.validation import (
     _compute_norm,

@@ -12,130 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils import prune as torch_prune
 
-from multiprune_torch.errors import WriteError
+from multiprune_torch.buffers import PrunedBuffers, find_hook
 
-__all__ = [
-    "PrunedBuffers",
-    "all_or_nothing",
-    "find_hook",
-    "install",
-    "masked",
-    "refresh",
-    "uninstall",
-]
-
-
-def masked(orig: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Return `orig` where the mask is 1, and +0 where it is 0, differentiably.
-
-    Notes
-    -----
-    Clause REP-03: chosen, not multiplied, so a pruned NaN or infinity is 0, too.
-    """
-    if mask.dtype == orig.dtype and orig.is_floating_point() and orig.element_size() > 1:
-        # ReLU's backward kernel is this very choice on a mask of the weight's dtype: one pass, and
-        # the graph keeps nothing but the mask; `where` would keep a boolean copy of it.
-        chosen: torch.Tensor = torch.ops.aten.threshold_backward(orig, mask, 0)
-        return chosen
-    return torch.where(mask if mask.dtype == torch.bool else mask != 0, orig, 0)
-
-
-class PrunedBuffers(dict[str, Any]):
-    """A module's buffers, which also answer for its pruned names.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Whose buffers these are.
-    buffers : dict
-        The buffers until now.
-
-    Attributes
-    ----------
-    hooks : dict of str to BasePruningMethod
-        For each pruned name the hook that applies its mask.
-    followers : dict of str to tuple of str
-        The parameters that came after it, so that `uninstall` can restore the order.
-    """
-
-    def __init__(self, module: nn.Module, buffers: dict[str, Any]) -> None:
-        super().__init__(buffers)
-        self.module = module
-        self.hooks: dict[str, Any] = {}
-        self.followers: dict[str, tuple[str, ...]] = {}
-
-    def __contains__(self, name: object) -> bool:
-        return dict.__contains__(self, name) or name in self.hooks
-
-    def __getitem__(self, name: str) -> Any:
-        if name in self.hooks:
-            return self.hooks[name].apply_mask(self.module)
-        return dict.__getitem__(self, name)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        if name not in self.hooks:
-            dict.__setitem__(self, name, value)
-        elif not self._handed_over(name):
-            raise WriteError(
-                f"{type(self.module).__name__}.{name} was assigned to, but it is pruned. Rule: it "
-                f"is computed from {name}_orig and {name}_mask at each reading [REP-04]. Write to "
-                f"{name}_orig, or make the pruning permanent first: prune.remove(module, {name!r})."
-            )
-
-    def __delitem__(self, name: str) -> None:
-        if name not in self.hooks:
-            dict.__delitem__(self, name)
-        elif self._handed_over(name):
-            del self.hooks[name], self.followers[name]
-        else:
-            raise WriteError(
-                f"{type(self.module).__name__}.{name} was deleted or replaced, but it is pruned. "
-                f"Rule: a pruned name goes by prune.remove(module, {name!r}) [REP-06]."
-            )
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> PrunedBuffers:
-        # An RNN's list of weights holds computed ones, which torch refuses to copy.
-        for weight in self.module.__dict__.get("_flat_weights") or ():
-            if isinstance(weight, torch.Tensor) and not weight.is_leaf:
-                memo[id(weight)] = weight.detach().clone()
-        twin = memo[id(self)] = _empty()
-        twin.__setstate__(deepcopy(self.__reduce__()[2], memo))
-        return twin
-
-    def __reduce__(self) -> Any:
-        return _empty, (), (self.module, dict(self), self.hooks, self.followers)
-
-    def __setstate__(self, state: Any) -> None:
-        self.module, buffers, self.hooks, self.followers = state
-        dict.update(self, buffers)
-
-    def _handed_over(self, name: str) -> bool:
-        """Whether torch's own functions took the pruning over: its hook is no more ours.
-
-        They assign and delete the name as an attribute. There is nothing to do then, since what
-        they would store is what is computed here.
-        """
-        found = find_hook(self.module, name)
-        return found is None or found[1] is not self.hooks[name]
-
-
-def _empty() -> PrunedBuffers:
-    return PrunedBuffers.__new__(PrunedBuffers)
-
-
-def find_hook(module: nn.Module, name: str) -> tuple[int, Any] | None:
-    """Return the key and the hook by which a parameter is pruned, ours or torch's; else None."""
-    for key, hook in module._forward_pre_hooks.items():
-        if isinstance(hook, torch_prune.BasePruningMethod) and hook._tensor_name == name:
-            return key, hook
-    return None
+__all__ = ["all_or_nothing", "install", "refresh", "uninstall"]
 
 
 def install(module: nn.Module, name: str, mask: torch.Tensor, hook: Any) -> None:
@@ -149,12 +33,15 @@ def install(module: nn.Module, name: str, mask: torch.Tensor, hook: Any) -> None
     if not isinstance(buffers, PrunedBuffers):
         buffers = module.__dict__["_buffers"] = PrunedBuffers(module, buffers)
     if name in module._parameters:
-        order = list(module._parameters)
-        buffers.followers[name] = tuple(order[order.index(name) + 1 :])
+        order = list(module._parameters)  # in which pruned ones have moved to the end
+        after = [n for n in order[order.index(name) + 1 :] if n[:-5] not in buffers.followers]
+        after += [n for n, later in buffers.followers.items() if name not in later]
+        buffers.followers[name] = tuple(after)
         module._parameters[name + "_orig"] = module._parameters.pop(name)
     module.__dict__.pop(name, None)  # where torch's own hook had put it
     dict.__setitem__(buffers, name + "_mask", mask)
     buffers.hooks[name] = hook
+    buffers.values_read.clear()
     found = find_hook(module, name)
     if found is None:
         module.register_forward_pre_hook(hook)
