@@ -91,16 +91,21 @@ class Ranking:
         target, size = self.method.target, self.entries.size
         return find_cut(self.entries, lambda live: target.count(size, live), total=total)
 
+    def threshold(self, cut: Cut) -> float | None:
+        """Return the score at the cut; None if nothing goes, or draws were ranked."""
+        if cut.count == 0 or self.seed is not None:
+            return None
+        return score_of(cut.threshold, self.fmt, signed=self.signed)
+
     def report(self, cut: Cut, names: Sequence[str], pruned: Sequence[int]) -> Report:
         """Say what the cut did: `pruned` entries of each tensor."""
         tensors = [
             TensorReport(name, tuple(s.shape), prod(s.shape), count)
             for name, s, count in zip(names, self.scores, pruned, strict=True)
         ]
-        known = cut.count > 0 and self.seed is None
         return Report(
             tensors,
-            score_of(cut.threshold, self.fmt, signed=self.signed) if known else None,
+            self.threshold(cut),
             cut.ties,
             cut.tied_pruned,
             type(self.method).__name__,

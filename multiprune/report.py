@@ -28,12 +28,15 @@ class TensorReport:
     shape : tuple of int
     size, pruned : int
         How many entries it has, and how many of them are pruned, prior masks included.
+    non_finite : int
+        How many entries are NaN or infinite, where that was looked at.
     """
 
     name: str
     shape: tuple[int, ...]
     size: int
     pruned: int
+    non_finite: int = 0
 
     @property
     def sparsity(self) -> float:
@@ -42,10 +45,10 @@ class TensorReport:
 
     @property
     def note(self) -> str:
-        """A warning in one word, or nothing."""
-        if self.size and self.sparsity >= COLLAPSE:
-            return "collapsed"
-        return ""
+        """Warnings in a few words, or nothing."""
+        collapsed = "collapsed" if self.size and self.sparsity >= COLLAPSE else ""
+        bad = f"{self.non_finite:,} not finite" if self.non_finite else ""
+        return ", ".join(filter(None, (collapsed, bad)))
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Report:
     @property
     def collapsed(self) -> list[str]:
         """Names of the tensors of which 99 % and more are pruned."""
-        return [t.name for t in self.tensors if t.note == "collapsed"]
+        return [t.name for t in self.tensors if t.note.startswith("collapsed")]
 
     def __str__(self) -> str:
         rows = [("tensor", "shape", "entries", "pruned", "", "")]

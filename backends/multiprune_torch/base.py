@@ -175,9 +175,8 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
         if not is_overridden(self):
             ranked = place.orig if scores is None else scores
             if hasattr(self, "algebra"):
-                return entry_masks(itself.algebra(), [ranked], [place.mask], [place.orig], [dtype])[
-                    0
-                ]
+                ours = itself.algebra(), [ranked], [place.mask], [place.orig], [dtype]
+                return entry_masks(*ours).masks[0]
             if hasattr(self, "own_mask"):
                 prior = torch.ones_like(place.orig) if place.mask is None else place.mask
                 return checked_mask(itself.own_mask(ranked.detach(), prior), place, dtype)

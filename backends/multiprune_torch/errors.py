@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from multiprune.errors import MultipruneError
 
-__all__ = ["NameTakenError", "NoParameterError", "NotPrunedError", "UnprunableError", "WriteError"]
+__all__ = [
+    "NameTakenError",
+    "NoParameterError",
+    "NotPrunedError",
+    "StateError",
+    "UnprunableError",
+    "WriteError",
+]
 
 
 class NoParameterError(MultipruneError, AttributeError, TypeError):
@@ -31,6 +38,12 @@ class NotPrunedError(MultipruneError, ValueError):
     """A pruning is removed where there is none."""
 
     kind = "not-pruned"
+
+
+class StateError(MultipruneError, RuntimeError):
+    """A state_dict does not fit a model."""
+
+    kind = "state"
 
 
 class WriteError(MultipruneError, TypeError, AttributeError):

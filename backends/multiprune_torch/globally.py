@@ -17,7 +17,7 @@ from multiprune_torch.base import commit
 from multiprune_torch.methods import CustomFromMask, Identity, L1Unstructured, RandomUnstructured
 from multiprune_torch.overrides import checked_mask, is_binary, is_overridden
 from multiprune_torch.parameters import Place, read_all
-from multiprune_torch.ranking import entry_masks, mask_dtype_of, masks_by_user_method
+from multiprune_torch.ranking import Ranked, entry_masks, mask_dtype_of, masks_by_user_method
 from multiprune_torch.reparametrization import all_or_nothing
 from multiprune_torch.scores import match_scores
 
@@ -32,8 +32,14 @@ _OURS: dict[Any, Any] = {
 
 def prune_globally(
     parameters: Any, pruning_method: Any, importance_scores: Any = None, **kwargs: Any
-) -> None:
-    """Prune many parameters together; see `multiprune_torch.prune.global_unstructured`."""
+) -> dict[str, Any]:
+    """Prune many parameters together; see `multiprune_torch.prune.global_unstructured`.
+
+    Returns
+    -------
+    dict
+        ``threshold``, ``ties``, ``tied_pruned`` and ``method``, for a report.
+    """
     mask_dtype = None
     if "mask_dtype" in kwargs and "mask_dtype" not in _keywords(pruning_method):
         mask_dtype = kwargs.pop("mask_dtype")
@@ -45,21 +51,28 @@ def prune_globally(
     scores = match_scores(places, importance_scores)
     dtypes = [mask_dtype_of(place, mask_dtype) for place in places]
     if hasattr(method, "algebra") and not is_overridden(method):
-        masks = entry_masks(
+        ranked = entry_masks(
             method.algebra(),
             scores or [place.orig for place in places],
             [place.mask for place in places],
             [place.orig for place in places],
             dtypes,
         )
-        scales = [False] * len(masks)
+        scales = [False] * len(places)
     else:
         masks, scales = _by_user(method, places, scores, dtypes)
+        ranked = Ranked(masks)
     with all_or_nothing(p.module for place in places for p in (place, *place.shared)):
-        for place, mask, scale in zip(places, masks, scales, strict=True):
+        for place, mask, scale in zip(places, ranked.masks, scales, strict=True):
             hook = CustomFromMask.__new__(CustomFromMask)  # torch's hook class, without a mask
             hook._scales = scale
             commit(place, mask, hook)
+    return {
+        "threshold": ranked.threshold,
+        "ties": ranked.ties,
+        "tied_pruned": ranked.tied_pruned,
+        "method": type(method).__name__,
+    }
 
 
 def _by_user(

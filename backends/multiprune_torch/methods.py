@@ -67,7 +67,7 @@ class _Unstructured(BasePruningMethod):
         """
         if is_patched(self):
             return stock_mask(self, t, default_mask)
-        (mask,) = entry_masks(self.algebra(), [t], [None], [t], [default_mask.dtype])
+        (mask,) = entry_masks(self.algebra(), [t], [None], [t], [default_mask.dtype]).masks
         return mask.mul_(default_mask)
 
     def algebra(self) -> algebra.PruningMethod:

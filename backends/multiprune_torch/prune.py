@@ -13,14 +13,17 @@ from torch.nn.utils.prune import is_pruned
 from multiprune_torch.base import BasePruningMethod, PruningContainer
 from multiprune_torch.buffers import find_hook
 from multiprune_torch.errors import NotPrunedError
+from multiprune_torch.freezing import Frozen, freeze
 from multiprune_torch.globally import prune_globally
+from multiprune_torch.loading import load_state_dict
 from multiprune_torch.methods import (
     CustomFromMask,
     Identity,
     L1Unstructured,
     RandomUnstructured,
 )
-from multiprune_torch.models import report
+from multiprune_torch.models import prune_model, refresh_model, remove_all, report, undo
+from multiprune_torch.selection import select
 from multiprune_torch.structured import LnStructured, RandomStructured
 from multiprune_torch.validation import (
     _compute_norm,
@@ -34,6 +37,7 @@ from multiprune_torch.validation import (
 __all__ = [
     "BasePruningMethod",
     "CustomFromMask",
+    "Frozen",
     "Identity",
     "L1Unstructured",
     "LnStructured",
@@ -47,15 +51,22 @@ __all__ = [
     "_validate_pruning_dim",
     "_validate_structured_pruning",
     "custom_from_mask",
+    "freeze",
     "global_unstructured",
     "identity",
     "is_pruned",
     "l1_unstructured",
     "ln_structured",
+    "load_state_dict",
+    "prune_model",
     "random_structured",
     "random_unstructured",
+    "refresh_model",
     "remove",
+    "remove_all",
     "report",
+    "select",
+    "undo",
 ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.utils import prune as torch_prune
@@ -22,7 +22,16 @@ from multiprune_torch.backend import backend
 from multiprune_torch.parameters import Place
 from multiprune_torch.stream import Stream
 
-__all__ = ["channel_mask", "entry_masks", "mask_dtype_of", "masks_by_user_method"]
+__all__ = ["Ranked", "channel_mask", "entry_masks", "mask_dtype_of", "masks_by_user_method"]
+
+
+class Ranked(NamedTuple):
+    """Masks, and where the ranking was cut: None where that is no score."""
+
+    masks: list[torch.Tensor]
+    threshold: float | None = None
+    ties: int = 0
+    tied_pruned: int = 0
 
 
 def mask_dtype_of(place: Place, wanted: torch.dtype | None) -> torch.dtype:
@@ -46,7 +55,7 @@ def entry_masks(
     priors: Sequence[torch.Tensor | None],
     likes: Sequence[torch.Tensor],
     dtypes: Sequence[torch.dtype],
-) -> list[torch.Tensor]:
+) -> Ranked:
     """Rank entries together, and return each tensor's mask.
 
     Parameters
@@ -67,7 +76,7 @@ def entry_masks(
         masks = _write(entries, cut, likes, dtypes)
         if cut.count:
             stream.commit()
-        return masks
+        return Ranked(masks)
     ranking = Ranking(scores, method, priors)
     cut = ranking.cut()
     offsets = [0, *accumulate(s.numel() for s in scores)]
@@ -89,7 +98,8 @@ def entry_masks(
             _write_bits(mask, score, prior, cut, offsets[i])
         return fits
 
-    return _write(ranking.entries, cut, likes, dtypes, write)
+    masks = _write(ranking.entries, cut, likes, dtypes, write)
+    return Ranked(masks, ranking.threshold(cut), cut.ties, cut.tied_pruned)
 
 
 def channel_mask(
@@ -109,7 +119,7 @@ def channel_mask(
     """
     method = algebra.L1Unstructured.__new__(algebra.L1Unstructured)
     method.target, method.signed = target, False
-    (keep,) = entry_masks(method, [ranks], [live], [ranks], [torch.bool])
+    (keep,) = entry_masks(method, [ranks], [live], [ranks], [torch.bool]).masks
     shape = [1] * prior.dim()
     shape[dim] = -1
     return prior * keep.view(shape).to(device=prior.device, dtype=prior.dtype)

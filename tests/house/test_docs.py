@@ -17,6 +17,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = [
     "multiprune.pruning",
     "multiprune.report",
+    "multiprune_torch.freezing",
+    "multiprune_torch.loading",
     "multiprune_torch.models",
     "multiprune_torch.prune",
 ]

@@ -1,0 +1,88 @@
+"""Room: state_dicts of pruned models, loaded into models that are not, and the other way round.
+
+Clause: DEV-50.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from multiprune_torch.base import commit
+from multiprune_torch.errors import StateError
+from multiprune_torch.methods import Identity
+from multiprune_torch.models import pruned_places
+from multiprune_torch.parameters import read
+from multiprune_torch.reparametrization import all_or_nothing, uninstall
+
+__all__ = ["load_state_dict"]
+
+
+def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
+    """Load a state_dict, pruned or not, into a model, pruned or not.
+
+    What is pruned in the state_dict (``name_orig`` and ``name_mask``) is pruned in the model
+    afterwards, and nothing else is.
+
+    Parameters
+    ----------
+    model : nn.Module
+    state_dict : mapping of str to tensor
+        Of this library or of ``torch.nn.utils.prune``.
+
+    Raises
+    ------
+    StateError
+        If names or shapes do not fit (a RuntimeError); the model is as it was then.
+
+    Notes
+    -----
+    Clause DEV-50.
+
+    Examples
+    --------
+    >>> from multiprune_torch import prune
+    >>> layer = prune.l1_unstructured(nn.Linear(4, 5), "weight", amount=0.8)
+    >>> fresh = nn.Linear(4, 5)
+    >>> load_state_dict(fresh, layer.state_dict())
+    >>> torch.equal(fresh.weight, layer.weight)
+    True
+    """
+    wanted = {
+        key.removesuffix("_mask")
+        for key in state_dict
+        if key.endswith("_mask") and key.removesuffix("_mask") + "_orig" in state_dict
+    }
+    present = dict(pruned_places(model))
+    with all_or_nothing(model.modules()):
+        for full, place in present.items():
+            if full not in wanted:
+                uninstall(place.module, place.name, place.orig.data)
+                hooks = place.module._forward_pre_hooks
+                del hooks[next(key for key, hook in hooks.items() if hook is place.hook)]
+        for full in sorted(wanted - set(present)):
+            path, _, name = full.rpartition(".")
+            place = read(model.get_submodule(path), name)
+            mask = torch.ones_like(place.orig, dtype=state_dict[full + "_mask"].dtype)
+            commit(place, mask.detach(), Identity())
+        _check(model.state_dict(), state_dict)
+        model.load_state_dict(state_dict)
+
+
+def _check(ours: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Compare names and shapes before any value is copied."""
+    missing, unexpected = sorted(set(ours) - set(given)), sorted(set(given) - set(ours))
+    shapes = [
+        f"{key} {tuple(given[key].shape)} for {tuple(ours[key].shape)}"
+        for key in sorted(set(ours) & set(given))
+        if getattr(given[key], "shape", None) != getattr(ours[key], "shape", None)
+    ]
+    if missing or unexpected or shapes:
+        raise StateError(
+            f"the state_dict does not fit the model: missing {missing}, unexpected {unexpected}, "
+            f"of other shapes {shapes}. Rule: but for what is pruned, names and shapes are the "
+            "model's [DEV-50]. Build the model as the one that was saved."
+        )

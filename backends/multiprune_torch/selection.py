@@ -1,0 +1,95 @@
+"""Room: which parameters of a model are meant, and what they are called.
+
+Clauses: TIE-04, SCORE-03, SCORE-08.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils import prune as torch_prune
+
+from multiprune.errors import ScoresError, ScoresTypeError
+
+__all__ = ["full_names", "pruning_hooks", "scores_by_pair", "select"]
+
+
+def select(
+    model: nn.Module,
+    *,
+    types: type[nn.Module] | tuple[type[nn.Module], ...] = nn.Module,
+    include: str | Iterable[str] = "*",
+    exclude: str | Iterable[str] = (),
+    where: Callable[[str, torch.Tensor], bool] | None = None,
+) -> list[tuple[nn.Module, str]]:
+    """List the parameters of a model that are worth pruning, as (module, name) pairs.
+
+    Floating parameters of two and more dimensions are; biases and norms are not.
+
+    Parameters
+    ----------
+    model : nn.Module
+    types : type or tuple of types
+        Only parameters of modules of these types, for example ``(nn.Linear, nn.Conv2d)``.
+    include, exclude : str or iterable of str
+        Shell patterns over full names, for example ``"encoder.*.weight"``.
+    where : callable, optional
+        ``where(full_name, parameter)`` has the last word, over the number of dimensions, too.
+
+    Returns
+    -------
+    list of (nn.Module, str)
+        In the code-point order of full names (TIE-04), whatever is pruned already included. A
+        parameter that several modules share is listed with each of them.
+    """
+    include, exclude = ([p] if isinstance(p, str) else list(p) for p in (include, exclude))
+    found = {}
+    for path, module in model.named_modules():
+        if not isinstance(module, types):
+            continue
+        hooked = {h._tensor_name for h in pruning_hooks(module)}
+        for stored, parameter in module._parameters.items():
+            name = stored.removesuffix("_orig")
+            name = name if name in hooked else stored
+            full = f"{path}.{name}" if path else name
+            if parameter is None or not parameter.is_floating_point():
+                continue
+            if not any(fnmatchcase(full, p) for p in include):
+                continue
+            if any(fnmatchcase(full, p) for p in exclude):
+                continue
+            if where(full, parameter) if where else parameter.dim() >= 2:
+                found[full] = (module, name)
+    return [found[full] for full in sorted(found)]
+
+
+def pruning_hooks(module: nn.Module) -> list[Any]:
+    """Return the hooks by which parameters of a module are pruned, ours and torch's."""
+    hooks = module._forward_pre_hooks.values()
+    return [h for h in hooks if isinstance(h, torch_prune.BasePruningMethod)]
+
+
+def full_names(model: nn.Module, pairs: list[tuple[nn.Module, str]]) -> list[str]:
+    """Return the full name of each pair in a model."""
+    paths = {id(module): path for path, module in model.named_modules()}
+    return [f"{paths[id(m)]}.{n}" if paths[id(m)] else n for m, n in pairs]
+
+
+def scores_by_pair(names: dict[str, tuple[nn.Module, str]], scores: Any) -> dict[Any, Any]:
+    """Turn scores by full name into scores by pair."""
+    if not isinstance(scores, Mapping):
+        raise ScoresTypeError(
+            f"importance_scores is a {type(scores).__name__}. Rule: for a whole model its keys are "
+            "full names [SCORE-08], for example {'encoder.weight': tensor}."
+        )
+    unknown = [name for name in scores if name not in names]
+    if unknown:
+        raise ScoresError(
+            f"importance_scores has the keys {unknown}, which are not selected. Rule: its keys are "
+            f"the full names of the selected parameters [SCORE-03]: {list(names)}."
+        )
+    return {names[name]: value for name, value in scores.items()}
