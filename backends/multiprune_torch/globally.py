@@ -20,6 +20,7 @@ from multiprune_torch.parameters import Place, read_all
 from multiprune_torch.ranking import Ranked, entry_masks, mask_dtype_of, masks_by_user_method
 from multiprune_torch.reparametrization import all_or_nothing
 from multiprune_torch.scores import match_scores
+from multiprune_torch.sharing import warn_of_sharing
 
 __all__ = ["prune_globally"]
 
@@ -49,6 +50,7 @@ def prune_globally(
     check_unstructured(method)  # the instance: a constructor may set its PRUNING_TYPE
     places = read_all(parameters)
     scores = match_scores(places, importance_scores)
+    warn_of_sharing(places)
     dtypes = [mask_dtype_of(place, mask_dtype) for place in places]
     if hasattr(method, "algebra") and not is_overridden(method):
         ranked = entry_masks(

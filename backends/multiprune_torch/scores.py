@@ -36,7 +36,7 @@ def match_scores(places: Sequence[Place], scores: Any) -> list[torch.Tensor] | N
             f"(module, name) pairs of parameters [SCORE-08]; a {type(scores).__name__} was given."
             + hint
         )
-    given = {(id(m), n): s for (m, n), s in scores.items()} if all(map(is_pair, scores)) else {}
+    given = {(id(key[0]), key[1]): value for key, value in scores.items() if is_pair(key)}
     found: list[torch.Tensor] = []
     known = set()
     for place in places:
