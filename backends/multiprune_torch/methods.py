@@ -19,6 +19,7 @@ from multiprune.errors import MaskError, MaskShapeError
 from multiprune_torch.base import BasePruningMethod
 from multiprune_torch.overrides import is_patched, own, stock_mask
 from multiprune_torch.parameters import Place
+from multiprune_torch.processes import resolve_seed
 from multiprune_torch.ranking import entry_masks
 
 __all__ = ["CustomFromMask", "Identity", "L1Unstructured", "RandomUnstructured"]
@@ -128,15 +129,25 @@ class RandomUnstructured(_Unstructured, torch_prune.RandomUnstructured):
     seed : int, optional
         0 to 2**64 - 1: the same mask on every framework. Without it ``torch.manual_seed`` decides,
         and on the CPU the mask is stock torch's.
+    process_group : torch.distributed.ProcessGroup, optional
+        Its first rank draws the seed for all.
 
     Notes
     -----
-    Clauses METH-01, RAND-04. Source: ``torch.nn.utils.prune.RandomUnstructured``.
+    Clauses METH-01, RAND-04, DEV-57. Source: ``torch.nn.utils.prune.RandomUnstructured``.
     """
 
-    def __init__(self, amount: Any = None, *, sparsity: Any = None, seed: Any = None) -> None:
+    def __init__(
+        self,
+        amount: Any = None,
+        *,
+        sparsity: Any = None,
+        seed: Any = None,
+        process_group: Any = None,
+    ) -> None:
         self.target = Target(amount, sparsity)
-        self.amount, self.seed = amount, None if seed is None else as_seed(seed)
+        self.amount = amount
+        self.seed = resolve_seed(None if seed is None else as_seed(seed), process_group)
 
     def algebra(self) -> algebra.PruningMethod:
         """Return the method that the algebra ranks by."""

@@ -18,6 +18,7 @@ from multiprune.draws import as_seed, draws
 from multiprune.structured import check_dim, check_norm
 from multiprune_torch.base import BasePruningMethod
 from multiprune_torch.overrides import is_patched, own, stock_mask
+from multiprune_torch.processes import resolve_seed
 from multiprune_torch.ranking import channel_mask
 from multiprune_torch.stream import channel_draws
 
@@ -86,6 +87,8 @@ class RandomStructured(_Structured, torch_prune.RandomStructured):
         The dimension whose indices are the channels.
     seed : int, optional
         0 to 2**64 - 1: the same mask on every framework. Without it ``torch.manual_seed`` decides.
+    process_group : torch.distributed.ProcessGroup, optional
+        Its first rank draws the seed for all.
 
     Notes
     -----
@@ -93,11 +96,17 @@ class RandomStructured(_Structured, torch_prune.RandomStructured):
     """
 
     def __init__(
-        self, amount: Any = None, dim: int = -1, *, sparsity: Any = None, seed: Any = None
+        self,
+        amount: Any = None,
+        dim: int = -1,
+        *,
+        sparsity: Any = None,
+        seed: Any = None,
+        process_group: Any = None,
     ) -> None:
         self.target = Target(amount, sparsity)
         self.amount, self.dim = amount, dim
-        self.seed = None if seed is None else as_seed(seed)
+        self.seed = resolve_seed(None if seed is None else as_seed(seed), process_group)
 
     def _ranks(self, scores: torch.Tensor, live: torch.Tensor, dim: int) -> torch.Tensor:
         if self.seed is not None:
