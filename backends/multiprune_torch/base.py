@@ -164,8 +164,7 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
                 f"{name!r} of {type(module).__name__} has to be pruned before pruning can be "
                 "removed [REP-07]."
             )
-        with torch.no_grad():
-            value = self.apply_mask(module)
+        value = self.apply_mask(module).detach()
         with all_or_nothing([module]):
             uninstall(module, name, value)
 

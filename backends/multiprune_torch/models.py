@@ -145,7 +145,7 @@ def remove_all(model: nn.Module) -> list[str]:
     list of str
         The full names of the parameters that were pruned.
     """
-    return _end(model, lambda place: place.hook.apply_mask(place.module))
+    return _end(model, lambda place: place.hook.apply_mask(place.module).detach())
 
 
 def undo(model: nn.Module) -> list[str]:
@@ -192,7 +192,7 @@ def pruned_places(model: nn.Module) -> list[tuple[str, Place]]:
 
 def _end(model: nn.Module, value: Callable[[Place], torch.Tensor]) -> list[str]:
     places = pruned_places(model)
-    with all_or_nothing(place.module for _, place in places), torch.no_grad():
+    with all_or_nothing(place.module for _, place in places):
         for _, place in places:
             uninstall(place.module, place.name, value(place))
             for key, hook in list(place.module._forward_pre_hooks.items()):

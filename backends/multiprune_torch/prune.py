@@ -23,6 +23,7 @@ from multiprune_torch.methods import (
     RandomUnstructured,
 )
 from multiprune_torch.models import prune_model, refresh_model, remove_all, report, undo
+from multiprune_torch.reparametrization import all_or_nothing
 from multiprune_torch.selection import select
 from multiprune_torch.structured import LnStructured, RandomStructured
 from multiprune_torch.validation import (
@@ -336,6 +337,7 @@ def remove(module: nn.Module, name: str) -> nn.Module:
             "can be removed. Rule: remove takes the module and the name that were pruned [REP-07]."
         )
     key, hook = found
-    hook.remove(module)
-    del module._forward_pre_hooks[key]
+    with all_or_nothing([module]):
+        hook.remove(module)
+        del module._forward_pre_hooks[key]
     return module

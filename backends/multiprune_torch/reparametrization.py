@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from multiprune_torch.buffers import PrunedBuffers, find_hook
 
@@ -97,23 +98,29 @@ def all_or_nothing(modules: Iterable[nn.Module]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for module, (attributes, mappings, buffers) in before:
+        for module, (attributes, mappings, buffers, values) in before:
             module.__dict__.clear()
             module.__dict__.update(attributes)
             for mapping, items in mappings:
                 mapping.clear()
-                dict.update(mapping, items)
+                # Not so for hooks: `dict.update` would leave an OrderedDict without its order.
+                plain = dict if isinstance(mapping, PrunedBuffers) else type(mapping)
+                plain.update(mapping, items)
+            for parameter, value in values:
+                parameter.data = value
             if buffers is not None:
                 hooks, followers = buffers
                 module._buffers.hooks, module._buffers.followers = hooks, followers  # type: ignore[attr-defined]
         raise
 
 
-def _state(module: nn.Module) -> tuple[dict[str, Any], list[tuple[Any, Any]], Any]:
-    """Copy what pruning may change of a module; tensors are not copied, for it changes none."""
+def _state(module: nn.Module) -> tuple[dict[str, Any], list[tuple[Any, Any]], Any, list[Any]]:
+    """Note what pruning may change of a module; tensors are replaced by it, so none is copied."""
     names = ("_parameters", "_buffers", "_forward_pre_hooks")
     mappings = [(module.__dict__[n], list(dict.items(module.__dict__[n]))) for n in names]
+    values = [(p, p.data) for p in module._parameters.values() if p is not None and not is_lazy(p)]
     buffers = module._buffers
     if not isinstance(buffers, PrunedBuffers):
-        return dict(module.__dict__), mappings, None
-    return dict(module.__dict__), mappings, (dict(buffers.hooks), dict(buffers.followers))
+        return dict(module.__dict__), mappings, None, values
+    owned = dict(buffers.hooks), dict(buffers.followers)
+    return dict(module.__dict__), mappings, owned, values
