@@ -1,0 +1,40 @@
+"""Pruning of JAX pytrees: pure functions, traceable, the same bits as every other backend.
+
+The names of torch, where they mean the same; `keep_pruned` holds zeros in training.
+"""
+
+from multiprune import (
+    CustomFromMask,
+    Identity,
+    L1Unstructured,
+    LnStructured,
+    RandomStructured,
+    RandomUnstructured,
+)
+from multiprune_jax.backend import backend
+from multiprune_jax.candidates import named_leaves
+from multiprune_jax.files import load_masks, save_masks
+from multiprune_jax.masking import apply_masks, report_of
+from multiprune_jax.pytree import Pruned, global_unstructured, local
+from multiprune_jax.training import KeepPrunedState, keep_pruned, replace_masks
+
+__all__ = [
+    "CustomFromMask",
+    "Identity",
+    "KeepPrunedState",
+    "L1Unstructured",
+    "LnStructured",
+    "Pruned",
+    "RandomStructured",
+    "RandomUnstructured",
+    "apply_masks",
+    "backend",
+    "global_unstructured",
+    "keep_pruned",
+    "load_masks",
+    "local",
+    "named_leaves",
+    "replace_masks",
+    "report_of",
+    "save_masks",
+]

@@ -1,0 +1,185 @@
+"""Room: which leaves of a pytree are ranked, by what scores, and what was pruned before.
+
+Everything that a call was given is matched by name and checked here, before anything is computed.
+Clauses: TIE-04, SCORE-02, SCORE-03, MASK-03, MASK-04, ERR-03.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from multiprune.errors import MaskError, ParametersError, ScoresError, ScoresShapeError
+from multiprune.masks import check_mask
+from multiprune_jax.backend import check_width, is_on_a_cpu, is_tied
+from multiprune_jax.paths import Tree, check_masks
+
+__all__ = ["Candidates", "Where", "as_mask", "is_weight", "named_leaves"]
+
+Where = Callable[[str, Any], bool]
+"""``where(path, leaf)`` says whether a leaf is ranked."""
+
+
+def is_weight(path: str, leaf: Any) -> bool:
+    """Whether a leaf is floating and has two or more dimensions: what is pruned by default."""
+    return leaf.ndim >= 2 and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+
+
+def named_leaves(params: Any, where: Where | None = None) -> dict[str, jax.Array]:
+    """Return the leaves that would be pruned, by canonical name, in the order of their positions.
+
+    Parameters
+    ----------
+    params : pytree
+    where : callable, optional
+        ``where(path, leaf)``; floating leaves with two or more dimensions if left out.
+
+    Raises
+    ------
+    ParametersError
+        If there are none (a ValueError).
+
+    Notes
+    -----
+    Clauses TIE-04, ERR-03.
+    """
+    return _chosen(Tree(params), where)
+
+
+class Candidates:
+    """The leaves of one call, in the order of their positions.
+
+    Attributes
+    ----------
+    tree : Tree
+    leaves, scores : dict of arrays
+        What is pruned and what is ranked, by name.
+    masks : dict of arrays
+        Prior masks of those that have one.
+    carried : dict of arrays
+        Prior masks of leaves that are not ranked this time: they stay as they are.
+    """
+
+    def __init__(self, params: Any, where: Where | None, scores: Any, masks: Any) -> None:
+        self.tree = Tree(params)
+        self.leaves = _chosen(self.tree, where)
+        self.scores = self.leaves if scores is None else self._matched(Tree(scores).leaves)
+        given = {} if masks is None else Tree(masks).leaves
+        check_masks(given, self.tree.leaves, "params")
+        asked = {name: as_mask(mask, name) for name, mask in given.items()}
+        self.masks = {name: mask for name, mask in asked.items() if name in self.leaves}
+        self.carried = {name: mask for name, mask in asked.items() if name not in self.leaves}
+
+    @property
+    def arrays(self) -> list[jax.Array]:
+        """Everything that is computed with."""
+        return [*self.leaves.values(), *self.scores.values(), *self.masks.values()]
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether any of it has no values yet."""
+        return any(isinstance(array, jax.core.Tracer) for array in self.arrays)
+
+    def is_on_one_cpu(self) -> bool:
+        """Whether all of it lies in the memory of one CPU device.
+
+        Raises
+        ------
+        ParametersError
+            If it lies on different devices (a ValueError).
+        """
+        tied = {
+            frozenset(array.sharding.device_set): name
+            for source in (self.leaves, self.scores, self.masks)
+            for name, array in source.items()
+            if is_tied(array)
+        }
+        if len(tied) > 1:
+            told = "; ".join(f"{name} on {sorted(map(str, on))}" for on, name in tied.items())
+            raise ParametersError(
+                f"arrays lie on different devices: {told}. Rule: one call ranks arrays of one "
+                "device, or of one mesh. Move them together with jax.device_put."
+            )
+        return all(is_on_a_cpu(array) for array in self.arrays)
+
+    def _matched(self, given: Mapping[str, Any]) -> dict[str, jax.Array]:
+        """Return one array of scores for each leaf that is ranked."""
+        missing = [name for name in self.leaves if name not in given]
+        unknown = sorted(set(given) - set(self.tree.leaves))
+        if missing or unknown:
+            raise ScoresError(
+                f"importance_scores lack {missing} and name {unknown}, which are no leaves of "
+                "params. Rule: there is one array for each leaf that is ranked [SCORE-03]; those "
+                f"are {list(self.leaves)}."
+            )
+        scores = {name: _array(given[name], f"the score of {name}") for name in self.leaves}
+        for name, array in scores.items():
+            if array.shape != self.leaves[name].shape:
+                raise ScoresShapeError(
+                    f"importance_scores of {name} have shape {array.shape}, its leaf "
+                    f"{self.leaves[name].shape}. Rule: scores have their tensor's shape [SCORE-02]."
+                )
+        return scores
+
+
+def as_mask(mask: Any, name: str) -> jax.Array:
+    """Return a mask as booleans, checked; inside ``jit`` a mask that has values keeps them.
+
+    Raises
+    ------
+    MaskError
+        If it holds other values than 0 and 1, or that cannot be known (a ValueError).
+
+    Notes
+    -----
+    Clause MASK-03.
+    """
+    if isinstance(mask, jax.Array) and mask.dtype == jnp.bool_:
+        return mask
+    if isinstance(mask, jax.core.Tracer):
+        raise MaskError(
+            f"the mask of {name} is a traced {mask.dtype}. Rule: masks are 0 and 1, which cannot "
+            "be checked under jit, so there they are bool [MASK-03]. Write mask.astype(bool)."
+        )
+    values = np.asarray(mask)
+    check_mask(values, mask, name, xp=_Numpy)
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(values == 1)
+
+
+class _Numpy:
+    """As much of a namespace as `check_mask` asks for."""
+
+    all = staticmethod(np.all)
+    isdtype = staticmethod(np.isdtype)
+
+
+def _chosen(tree: Tree, where: Where | None) -> dict[str, jax.Array]:
+    arrays = {
+        name: leaf
+        for name, leaf in tree.leaves.items()
+        if hasattr(leaf, "dtype") and hasattr(leaf, "shape")
+    }
+    choose = where or is_weight
+    chosen = {n: _array(arrays[n], n) for n in sorted(arrays) if choose(n, arrays[n])}
+    if not chosen:
+        seen = [f"{name}: {leaf.dtype}{list(leaf.shape)}" for name, leaf in arrays.items()]
+        rule = "where(path, leaf) chose none" if where else "none is floating with ndim >= 2"
+        raise ParametersError(
+            f"params have no leaf to prune: {rule} of {seen[:20]}. Rule: there is at least one "
+            "[ERR-03]. Pass where=lambda path, leaf: ..., say."
+        )
+    return chosen
+
+
+def _array(leaf: Any, name: str) -> jax.Array:
+    """Make arrays of other kinds JAX's; those of NumPy are only read, so their memory will do."""
+    if isinstance(leaf, jax.Array):
+        return leaf
+    check_width(leaf, name)
+    array: jax.Array = jax.device_put(np.asarray(leaf), may_alias=True)
+    return array

@@ -1,0 +1,241 @@
+"""Room: the door. Pruning of pytrees as pure functions, with values or traced.
+
+Leaves come in with their names (`multiprune_jax.candidates`), are ranked by the algebra where they
+lie in a CPU's memory and by `multiprune_jax.ranking` elsewhere, and go out as a tree of the same
+structure. Nothing that was given is changed.
+Clauses: RANK, MASK, SCORE, METH, TIE-04.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from multiprune import pruning
+from multiprune.errors import AmountTypeError, SeedError
+from multiprune.methods import CustomFromMask, L1Unstructured, PruningMethod
+from multiprune.plan import Ranking
+from multiprune.report import Report
+from multiprune_jax import ranking
+from multiprune_jax.backend import backend
+from multiprune_jax.candidates import Candidates, Where
+from multiprune_jax.masking import counted, masked, tensor_reports
+from multiprune_jax.paths import check_masks
+
+__all__ = ["Pruned", "global_unstructured", "local"]
+
+
+class Pruned(NamedTuple):
+    """What a pruning returns.
+
+    Attributes
+    ----------
+    params : pytree
+        The given tree with 0 where entries are pruned.
+    masks : pytree
+        The same structure: True where an entry is kept, None for leaves that were not ranked.
+    report : Report, optional
+        None under ``jit``, where nothing has a value; `report_of` makes one of the masks later.
+    """
+
+    params: Any
+    masks: Any
+    report: Report | None
+
+
+def global_unstructured(
+    params: Any,
+    *,
+    amount: Any = None,
+    sparsity: Any = None,
+    method: type[PruningMethod] = L1Unstructured,
+    where: Where | None = None,
+    importance_scores: Any = None,
+    masks: Any = None,
+    seed: Any = None,
+    signed: bool | None = None,
+) -> Pruned:
+    """Rank every entry of many leaves together, and set those that go first to 0.
+
+    Parameters
+    ----------
+    params : pytree
+        Dicts, lists, Flax Linen parameters, ``nnx`` modules and states, Equinox modules, or any
+        other tree of arrays.
+    amount : int or float, optional
+        An int counts entries, a float in [0, 1] is a fraction of those still unpruned. A traced
+        integer counts, too; more than is left is then all that is left.
+    sparsity : float, optional
+        Target fraction of all entries, instead of `amount`.
+    method : type
+        A method of PRUNING_TYPE 'unstructured'.
+    where : callable, optional
+        ``where(path, leaf)`` chooses leaves; floating ones with two or more dimensions if left out.
+    importance_scores : pytree, optional
+        Ranked instead of the leaves: the tree of params, or a dict by canonical names.
+    masks : pytree, optional
+        Prior masks, a tree that an earlier call returned or a dict by canonical names: what is 0
+        there stays pruned, and ranks nothing.
+    seed : int, optional
+        For RandomUnstructured: 0 to 2**64 - 1.
+    signed : bool, optional
+        Rank scores as they are, instead of by magnitude.
+
+    Returns
+    -------
+    Pruned
+        ``params``, ``masks`` and ``report``; the given trees stay as they were.
+
+    Raises
+    ------
+    ParametersError, DtypeError, MaskError, ScoresError, ScoresShapeError, PruningTypeError
+        If trees or the method do not fit.
+    AmountTypeError, AmountError, SparsityError, SeedError
+        If the amount or the seed does not; also if either is traced where a number is needed.
+
+    Notes
+    -----
+    Clauses RANK-01 to RANK-07, TIE-01, TIE-04, MASK-01 to MASK-05, SCORE-01 to SCORE-07. Under
+    ``jit`` and ``vmap`` the masks are the same bits, by counting passes of fixed shape.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> params = {"a": jnp.array([[3.0, -1.0]]), "b": jnp.array([[0.5, 2.0]])}
+    >>> pruned = global_unstructured(params, amount=0.5)
+    >>> pruned.params["a"].tolist(), pruned.masks["b"].tolist()
+    ([[3.0, 0.0]], [[False, True]])
+    """
+    pruning.check_unstructured(method)
+    _check_traced(amount, sparsity, seed)
+    is_traced = isinstance(amount, jax.core.Tracer)
+    count = 0 if is_traced else amount
+    given = {"amount": count, "sparsity": sparsity, "seed": seed, "signed": signed}
+    options: Any = {name: value for name, value in given.items() if value is not None}
+    rule = method(**options)
+    found = Candidates(params, where, importance_scores, masks)
+    if not (is_traced or found.is_traced) and found.is_on_one_cpu():
+        with jax.ensure_compile_time_eval():
+            return _eager(found, rule)
+    scores, prior = list(found.scores.values()), [found.masks.get(n) for n in found.leaves]
+    ranked = ranking.rank(scores, rule, prior, amount if is_traced else None)
+    kept = dict(zip(found.leaves, ranked.masks, strict=True))
+    if is_traced or found.is_traced:
+        return _outcome(found, kept, None)
+    report = Report(
+        tensor_reports(found.leaves, np.asarray(ranked.cut.kept).tolist()),
+        ranked.threshold,
+        int(ranked.cut.ties),
+        int(ranked.cut.tied_pruned),
+        method.__name__,
+    )
+    return _outcome(found, kept, report)
+
+
+def local(
+    params: Any,
+    method: PruningMethod | Callable[[str, Any], PruningMethod],
+    *,
+    where: Where | None = None,
+    importance_scores: Any = None,
+    masks: Any = None,
+) -> Pruned:
+    """Prune each leaf by itself, by any method, structured ones included.
+
+    Parameters
+    ----------
+    params : pytree
+    method : PruningMethod or callable
+        With its amount, for example ``LnStructured(0.5, n=2, dim=-1)``; or ``method(path, leaf)``
+        that returns one for each leaf. A seed draws the same numbers for every leaf: give each its
+        own by a callable.
+    where, importance_scores, masks
+        As in `global_unstructured`.
+
+    Returns
+    -------
+    Pruned
+
+    Raises
+    ------
+    StructureError, DimError, NormError
+        If a structured method does not fit a leaf.
+    MaskError, ScoresShapeError, AmountError, ...
+        As in `global_unstructured`.
+
+    Notes
+    -----
+    Clauses METH-01 to METH-11.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from multiprune import LnStructured
+    >>> params = {"kernel": jnp.array([[3.0, -1.0], [0.5, 2.0]]), "bias": jnp.zeros(2)}
+    >>> local(params, LnStructured(0.5, n=2, dim=0)).masks["kernel"].tolist()
+    [[True, True], [False, False]]
+    """
+    found = Candidates(params, where, importance_scores, masks)
+    eager = not found.is_traced and found.is_on_one_cpu()
+    kept: dict[str, jax.Array] = {}
+    names: dict[str, None] = {}
+    for name, leaf in found.leaves.items():
+        rule = method if isinstance(method, PruningMethod) else method(name, leaf)
+        names[type(rule).__name__] = None
+        prior, score = found.masks.get(name), found.scores[name]
+        make = pruning.mask_of if eager else ranking.mask_of
+        if isinstance(rule, CustomFromMask):
+            check_masks({name: rule.mask}, found.leaves, "params")
+        kept[name] = make(leaf, rule, prior, scores=score)
+    report = None
+    if not any(isinstance(mask, jax.core.Tracer) for mask in kept.values()):
+        report = counted(kept, "+".join(names))
+    return _outcome(found, kept, report)
+
+
+def _eager(found: Candidates, rule: PruningMethod) -> Pruned:
+    """Rank by the algebra, on the memory of the arrays themselves."""
+    leaves = found.leaves
+    plan = Ranking(list(found.scores.values()), rule, [found.masks.get(n) for n in leaves])
+    entries: Any = plan.entries
+    cut, kept, pruned = plan.cut(), {}, []
+    for i, (name, leaf) in enumerate(leaves.items()):
+        mask = backend.new_mask(leaf)
+        entries.write(i, cut, mask)
+        pruned.append(leaf.size - int(np.count_nonzero(mask)))
+        kept[name] = backend.finish(mask, leaf)
+    return _outcome(found, kept, plan.report(cut, list(leaves), pruned))
+
+
+def _outcome(found: Candidates, kept: Mapping[str, Any], report: Report | None) -> Pruned:
+    masks = {**found.carried, **kept}
+    leaves = found.tree.leaves | found.leaves
+    params = found.tree.replace({n: masked(leaves[n], m) for n, m in masks.items()}, keep=True)
+    return Pruned(params, found.tree.replace(masks), report)
+
+
+def _check_traced(amount: Any, sparsity: Any, seed: Any) -> None:
+    """Refuse tracers where a number is needed."""
+    if isinstance(seed, jax.core.Tracer):
+        raise SeedError(
+            f"seed is traced, {seed.aval}. Rule: a seed is a Python int [RAND-02]. Make it a "
+            "static argument of the jitted function."
+        )
+    if isinstance(sparsity, jax.core.Tracer):
+        raise AmountTypeError(
+            f"sparsity is traced, {sparsity.aval}. Rule: a fraction is multiplied in float64 "
+            "[AMT-02], which a traced function has not. Make it a static argument, or pass the "
+            "count as a traced int amount."
+        )
+    if isinstance(amount, jax.core.Tracer) and (
+        amount.shape != () or not jnp.issubdtype(amount.dtype, jnp.integer)
+    ):
+        raise AmountTypeError(
+            f"amount is traced, {amount.aval}. Rule: a traced amount is an integer without "
+            "dimensions, the count itself, for a fraction is multiplied in float64 [AMT-02]. "
+            "Compute the count outside, round(amount * entries), or make amount a static argument."
+        )

@@ -1,0 +1,157 @@
+"""The traced search: counts past 2**32, what the program is made of, its memory, and compiling."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import multiprune_jax as mj
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from multiprune_jax.bits import draws, ordered
+from multiprune_jax.counts import Count
+from multiprune_jax.traced import Column, find_cut
+
+from multiprune.keys import format_of
+
+COUNTS = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=9)
+BIG = st.integers(0, 2**48 - 1)
+
+
+@pytest.fixture(autouse=True)
+def _no_x64():
+    with jax.enable_x64(False):
+        yield
+
+
+@given(counts=COUNTS, a=BIG, b=BIG, limit=st.integers(0, 2**32 - 1))
+def test_two_words_count_as_python_does(counts, a, b, limit):
+    assert int(Count.of_sum(jnp.array(counts, dtype=jnp.uint32))) == sum(counts)
+    one, other = Count.of(a), Count.of(b)
+    assert int(one) == a
+    assert int(one.less(other)) == max(a - b, 0)
+    assert int(one.least(other)) == min(a, b)
+    assert bool(one.under(other)) == (a < b)
+    assert int(one.within(jnp.uint32(limit))) == min(a, limit)
+
+
+@given(digits=st.lists(st.integers(0, 3), min_size=24, max_size=24))
+def test_two_words_take_digits(digits):
+    count = Count.of(0)
+    for place, digit in enumerate(digits):
+        count = count.plus_digit(jnp.uint32(digit), jnp.int32(2 * place))
+    assert int(count) == sum(digit << 2 * place for place, digit in enumerate(digits))
+
+
+@pytest.mark.parametrize("count", [-3, 0, 70_000, 2**31 - 1])
+def test_traced_counts(count):
+    assert int(Count.of_traced(jnp.int32(count))) == max(count, 0)
+
+
+@cache
+def scaled(power):
+    fmt = format_of("float32")
+
+    def total(count):
+        """2**power times a count below 2**16."""
+        return count if not power else Count(count.low << (power - 16), jnp.zeros_like(count.low))
+
+    @jax.jit
+    def find(values, wanted):
+        column = Column(values, lambda x: ordered(x, fmt, signed=False))
+        cut = find_cut([column], 31, lambda live: wanted, total=total)
+        return cut, column.keep(cut.threshold, cut.borders[0])
+
+    return find
+
+
+@pytest.mark.parametrize("power", [0, 16, 20, 24])
+@settings(max_examples=15)
+@given(data=st.data())
+def test_counts_past_32_bits(power, data):
+    """Each process stands for millions: the same cut comes out for millions of times the count."""
+    values = np.array(data.draw(st.lists(st.integers(0, 9), min_size=20, max_size=20)))
+    values = values.astype(np.float32)
+    order = np.sort(values)
+    # At the end of a tie class, so that ties, which one process splits, need not be.
+    ends = [i + 1 for i in range(20) if i == 19 or order[i] != order[i + 1]]
+    k = data.draw(st.sampled_from(ends))
+    cut, mask = scaled(power)(jnp.asarray(values), Count.of(k << power))
+    assert int(cut.ties) == int((values == order[k - 1]).sum()) << power
+    assert np.array_equal(mask, values > order[k - 1])
+
+
+@given(seed=st.integers(0, 2**64 - 1), offset=st.integers(0, 2**45))
+@settings(max_examples=30)
+def test_draws_far_out_equal_the_algebra(seed, offset):
+    from multiprune.draws import draws as reference
+
+    got = draws(seed, offset, (3, 5))
+    assert np.array_equal(np.asarray(got).reshape(-1), reference(seed, offset, offset + 15, xp=np))
+
+
+def primitives(jaxpr, found):
+    for equation in jaxpr.eqns:
+        sizes = [v.aval.size for v in [*equation.invars, *equation.outvars] if hasattr(v, "aval")]
+        found.setdefault(equation.primitive.name, []).append(max(sizes, default=0))
+        for value in equation.params.values():
+            for inner in value if isinstance(value, list | tuple) else [value]:
+                if hasattr(inner, "jaxpr"):
+                    primitives(inner.jaxpr, found)
+                elif hasattr(inner, "eqns"):
+                    primitives(inner, found)
+    return found
+
+
+def test_nothing_is_sorted_joined_or_gathered():
+    tree = [jnp.ones((100, 30)), jnp.ones((50, 7), dtype=jnp.bfloat16)]
+    jaxpr = jax.make_jaxpr(lambda p: mj.global_unstructured(p, amount=9).masks)(tree)
+    found = primitives(jaxpr.jaxpr, {})
+    assert "reduce" in found
+    assert not {"sort", "top_k", "gather", "scatter", "scatter-add", "cumsum"} & set(found)
+    assert max(found.get("concatenate", [0])) <= 6  # counts
+
+
+def test_no_temporary_is_as_large_as_a_leaf():
+    tree = [jnp.zeros((1000, 1000)), jnp.zeros((300, 40, 20)), jnp.zeros((1000, 999), jnp.bfloat16)]
+    program = jax.jit(lambda p, k: mj.global_unstructured(p, amount=k)[:2])
+    compiled = program.lower(tree, 3).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 100_000
+
+
+def test_compiling_a_leaf_takes_at_most_four_times_a_comparison():
+    """Beside the least that a traced pruning with a known threshold compiles; processor time."""
+    tree = [jnp.ones((203 + i, 5 + 2 * i)) for i in range(60)]
+
+    def known(params, threshold):
+        masks = [jnp.abs(x) > threshold for x in params]
+        return [jnp.where(m, x, 0) for m, x in zip(masks, params, strict=True)], masks
+
+    def ours(params, count):
+        return mj.global_unstructured(params, amount=count)[:2]
+
+    def seconds(function, leaves):
+        started = time.process_time()
+        jax.jit(function).lower(leaves, 7).compile()
+        return time.process_time() - started
+
+    each = {f: seconds(f, tree[1:]) - seconds(f, tree[:1]) for f in (known, ours)}
+    assert each[ours] < 4 * each[known], each
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32"])
+def test_nans_of_any_payload_are_one_key(kind):
+    infinity = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F80_0000}[kind]
+    sign = {"float16": 1 << 15, "bfloat16": 1 << 15, "float32": 1 << 31}[kind]
+    bits = [infinity + 9, infinity, infinity + 1, sign + infinity + 3, 5, sign + infinity + 1]
+    word = np.uint32 if kind == "float32" else np.uint16
+    leaf = jax.lax.bitcast_convert_type(jnp.array(bits, dtype=word), jnp.dtype(kind))
+    prune = jax.jit(
+        lambda leaf, k: mj.global_unstructured([leaf], amount=k, where=lambda *_: True).masks[0]
+    )
+    for k, gone in enumerate([[], [4], [4, 1], [4, 1, 0], [4, 1, 0, 2], [4, 1, 0, 2, 3]]):
+        assert np.flatnonzero(~np.asarray(prune(leaf, k))).tolist() == sorted(gone)
