@@ -17,6 +17,8 @@ from multiprune.methods import (
 )
 from multiprune.pruning import Pruned, global_unstructured, mask_of
 from multiprune.report import Report, TensorReport
+from multiprune.verdict import Verification
+from multiprune.verify import verify
 
 __all__ = [
     "CustomFromMask",
@@ -31,7 +33,9 @@ __all__ = [
     "RandomUnstructured",
     "Report",
     "TensorReport",
+    "Verification",
     "global_unstructured",
     "mask_of",
+    "verify",
 ]
 __version__ = "0.1.0"

@@ -69,3 +69,9 @@ class Backend(Protocol):
 
     def finish(self, mask: Array, like: Array) -> Array:
         """Return a `new_mask`, written whole, as the framework's own, in the shape of `like`."""
+
+    def to_numpy(self, tensor: Array) -> Any:
+        """Return a tensor as a NumPy array of the same dtype, ml_dtypes included."""
+
+    def from_numpy(self, array: Any) -> Array:
+        """Return a NumPy array, ml_dtypes included, as a tensor of the same dtype."""

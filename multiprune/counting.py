@@ -108,8 +108,8 @@ class BlockEntries:
         """
         mask = self.backend.new_mask(like)
         self.write(column, cut, mask)
-        mask = self.backend.finish(mask, like)
-        return mask, self.columns[column].size - int(mask.sum())
+        pruned = self.columns[column].size - int(mask.sum())
+        return self.backend.finish(mask, like), pruned
 
     def write(self, column: int, cut: Cut, mask: Array) -> None:
         """Write one column's mask in blocks."""

@@ -86,5 +86,13 @@ class NumpyBackend:
         """Give a flat mask its tensor's shape."""
         return mask.reshape(like.shape)
 
+    def to_numpy(self, tensor: _Array) -> _Array:
+        """Return the array itself."""
+        return tensor
+
+    def from_numpy(self, array: _Array) -> _Array:
+        """Return the array itself."""
+        return array
+
 
 backend = NumpyBackend()

@@ -107,6 +107,24 @@ class TorchBackend:
         """Return the mask: it has its shape already."""
         return mask
 
+    def to_numpy(self, tensor: torch.Tensor) -> npt.NDArray[Any]:
+        """Return a tensor as a NumPy array of the same dtype, through its bits."""
+        host, name = tensor.detach().cpu().contiguous(), self.dtype_name(tensor)
+        if name.startswith(("bfloat", "float8")):
+            import ml_dtypes  # NumPy has no such dtype of its own
+
+            bits = host.view(_SIGNED[8 * host.element_size()]).numpy()
+            return bits.view(np.dtype(getattr(ml_dtypes, name)))
+        return host.numpy()
+
+    def from_numpy(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        """Return a copy of a NumPy array as a tensor of the same dtype, through its bits."""
+        dtype = getattr(torch, array.dtype.name)
+        if array.dtype.kind == "V" or array.dtype.name.startswith(("bfloat", "float8")):
+            bits = np.ascontiguousarray(array).view(np.dtype(f"i{array.dtype.itemsize}"))
+            return torch.from_numpy(bits.copy()).view(dtype).reshape(array.shape)
+        return torch.from_numpy(np.array(array, order="C"))
+
 
 def host_keys(block: torch.Tensor, fmt: Format, *, signed: bool) -> npt.NDArray[Any]:
     """Return the ordered keys of a CPU block whose dtype is `fmt`."""

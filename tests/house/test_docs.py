@@ -15,6 +15,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = [
+    "multiprune.packed",
+    "multiprune_jax.pytree",
+    "multiprune_jax.training",
     "multiprune.pruning",
     "multiprune.report",
     "multiprune_torch.freezing",

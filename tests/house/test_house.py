@@ -52,7 +52,7 @@ def test_a_backend_imports_its_own_framework_and_no_other_backend(package, frame
     own = {"multiprune", f"multiprune_{package}", framework, "array_api_compat", "numpy"}
     extras = {"jax": {"jaxlib", "optax", "safetensors"}, "numpy": {"safetensors"}}
     for path in files:
-        foreign = roots(path) - STANDARD - own - extras.get(package, {"safetensors"})
+        foreign = roots(path) - STANDARD - own - extras.get(package, {"safetensors", "ml_dtypes"})
         assert not foreign, f"{path.name} imports {foreign}"
 
 
@@ -113,6 +113,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     packages = {
         "multiprune",
+        "multiprune_cli",
         "multiprune_numpy",
         "multiprune_torch",
         "multiprune_jax",
@@ -129,6 +130,8 @@ def test_files_are_of_a_size_to_be_read():
         str(path.relative_to(ROOT)): lines
         for folder in ("multiprune", "backends", "conformance")
         for path in sorted((ROOT / folder).rglob("*.py"))
-        if (lines := len(path.read_text().splitlines())) > 250 and path.name != "prune.py"
+        if (lines := len(path.read_text().splitlines())) > 250
+        and path.name != "prune.py"
+        and path.parent.name != "generate"
     }
     assert not long
