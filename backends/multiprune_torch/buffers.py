@@ -49,7 +49,7 @@ class PrunedBuffers(dict[str, Any]):
     followers : dict of str to tuple of str
         The parameters that came after it, so that `uninstall` can restore the order.
     values_read : dict of str to tuple
-        In evaluation, original and mask, their state, and the value that was read of them.
+        In evaluation, original and mask, their state, the value that was read, and its version.
     """
 
     def __init__(self, module: nn.Module, buffers: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ class PrunedBuffers(dict[str, Any]):
         self.module = module
         self.hooks: dict[str, Any] = {}
         self.followers: dict[str, tuple[str, ...]] = {}
-        self.values_read: dict[str, tuple[Any, Any, Any, torch.Tensor]] = {}
+        self.values_read: dict[str, tuple[Any, Any, Any, torch.Tensor, int]] = {}
 
     def __contains__(self, name: object) -> bool:
         # nn.Module asks whether "training" is a buffer only when it is about to set it: train()
@@ -84,8 +84,11 @@ class PrunedBuffers(dict[str, Any]):
         known = self.values_read.get(name)
         # The tensors are held and compared themselves, for an id or an address may come again.
         if known is None or known[0] is not orig or known[1] is not mask or known[2] != state:
-            value = self.hooks[name].apply_mask(self.module)
-            known = self.values_read[name] = orig, mask, state, value
+            known = None
+        if known is None or known[3]._version != known[4]:  # somebody wrote to the value itself
+            with torch.inference_mode(False), torch.no_grad():  # good for readers of every mode
+                value = self.hooks[name].apply_mask(self.module)
+            known = self.values_read[name] = orig, mask, state, value, value._version
         return known[3]
 
     def __setitem__(self, name: str, value: Any) -> None:

@@ -60,5 +60,6 @@ def checked_mask(mask: Any, place: Place, dtype: torch.dtype) -> torch.Tensor:
             f"the method returned a mask of shape {tuple(mask.shape)} for {place}, which has shape "
             f"{tuple(place.orig.shape)}. Rule: a mask has its parameter's shape [MASK-04]."
         )
-    checked: torch.Tensor = mask.detach().to(device=place.orig.device, dtype=dtype, copy=True)
+    values = mask.real if mask.is_complex() else mask  # torch warns of such a conversion
+    checked: torch.Tensor = values.detach().to(device=place.orig.device, dtype=dtype, copy=True)
     return checked

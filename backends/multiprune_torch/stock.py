@@ -35,7 +35,7 @@ class StockPrune:
             pruning_method=torch_prune.L1Unstructured,
             amount=amount,
         )
-        return {name: holder.x_mask for name, holder in holders.items()}
+        return {name: holder.get_buffer("x_mask") for name, holder in holders.items()}
 
 
 stock = StockPrune()

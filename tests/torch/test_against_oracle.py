@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,3 +138,15 @@ def test_complex_entries_rank_by_their_modulus(data, amount, seed):
         lambda: by_module(tensors, masks, amount=amount),
         lambda: oracle.global_unstructured(moduli, amount=amount, masks=prior),
     )
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_complex_parameters_take_channels_and_given_masks_without_a_warning(rounds):
+    module = nn.Module()
+    module.w = nn.Parameter(torch.tensor([[1 + 1j, 3j], [0.5, 0.1j], [9.0, 1.0]]))
+    for _ in range(rounds):
+        prune.ln_structured(module, "w", 1 / 3, 2, 0)
+        prune.random_structured(module, "w", 0, 1)
+        prune.custom_from_mask(module, "w", torch.tensor([[1, 0], [1, 1], [1, 1]]))
+    assert module.w_mask.dtype == torch.float32
+    assert module.w_mask.tolist() == [[2 - rounds, 0], [0, 0], [1, 1]]

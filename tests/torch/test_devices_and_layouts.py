@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from multiprune_conformance import oracle
 from multiprune_torch.backend import TorchBackend, _device_keys
-from strategies import ALL, AMOUNTS, dtype, problems
-from torch_cases import agree, tensors_of
+from strategies import ALL, AMOUNTS, FLOATS, dtype, problems
+from torch_cases import agree, tensor_of, tensors_of
 
 import multiprune
 from multiprune.errors import MultipruneError
@@ -51,6 +51,22 @@ def test_masks_on_a_device_equal_the_oracle(problem, amount, signed):
             problem[0], amount=amount, masks=problem[1], signed=signed
         ),
     )
+
+
+@pytest.mark.parametrize("name", FLOATS)
+@pytest.mark.parametrize("on_device", [False, True])
+def test_nans_of_every_payload_tie_above_infinity(name, on_device):
+    rng = np.random.default_rng(0)
+    bits = np.dtype(f"u{dtype(name).itemsize}")
+    infinity = np.array(np.inf, dtype=dtype(name)).view(bits)
+    payloads = rng.integers(1, 64, 40, dtype=bits)
+    array = (payloads + infinity).view(dtype(name))
+    array[::7] = -np.inf
+    with as_on_a_device() if on_device else nullcontext():
+        agree(
+            lambda: multiprune.global_unstructured([tensor_of(array)], amount=20).masks,
+            lambda: oracle.global_unstructured([array], amount=20),
+        )
 
 
 @pytest.mark.parametrize(

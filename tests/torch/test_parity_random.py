@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from multiprune_torch import prune
 from multiprune_torch.backend import TorchBackend
+from multiprune_torch.stream import Stream
 from torch import nn
 from torch.nn.utils import prune as stock
 
@@ -133,3 +135,16 @@ def test_an_error_leaves_torchs_generator_alone():
     with pytest.raises(ValueError, match="7"):
         prune.random_structured(layer, "weight", 7, 0)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_equal_draws_are_decided_by_a_second_draw_and_never_by_position(monkeypatch):
+    """RAND-05, DEV-05: float32 has only 2**24 draws, so a large model has many equal ones."""
+    monkeypatch.setattr(Stream, "_draw", lambda self, n: np.zeros(n, dtype=np.uint64))
+    masks = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        layer = prune.random_unstructured(nn.Linear(40, 25), "weight", 100)
+        masks.append(layer.weight_mask == 0)
+        assert int(masks[-1].sum()) == 100
+        assert 25 < int(masks[-1].view(2, -1)[0].sum()) < 75
+    assert not torch.equal(*masks)

@@ -92,7 +92,9 @@ CHANGES = {
                             torch.optim.SGD([m.weight_orig], 0.1).step()),
     "mask": lambda m: m.weight_mask.zero_(),
     "new data": lambda m: setattr(m.weight_orig, "data", torch.ones(4, 4)),
-    "load": lambda m: m.load_state_dict({k: v + (k == "weight_orig") for k, v in m.state_dict().items()}),
+    "load": lambda m: m.load_state_dict(
+        {k: v + (k == "weight_orig") for k, v in m.state_dict().items()}
+    ),
     "round": lambda m: prune.l1_unstructured(m, "weight", amount=0.5),
     "undo": prune.undo,
     "new mask": lambda m: m.register_buffer("weight_mask", torch.zeros(4, 4)),

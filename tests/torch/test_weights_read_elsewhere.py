@@ -73,6 +73,8 @@ def test_recurrent_networks_follow_copies_conversions_and_removal():
     model, x = nn.LSTM(3, 4), torch.randn(5, 2, 3)
     prune.l1_unstructured(model, "weight_hh_l0", 0.5)
     prune.l1_unstructured(model, "weight_ih_l0", 0.5)
+    for name, weight in zip(model._flat_weights_names, model._flat_weights, strict=True):
+        assert torch.equal(weight, getattr(model, name))
     train(model, (x,), first)
     out = model(x)[0]
     copy = deepcopy(model)

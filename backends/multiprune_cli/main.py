@@ -1,0 +1,75 @@
+"""Room: the door of the command. Runs it, and turns what goes wrong into a line and a number.
+
+Exit codes: 0 done, 1 done and something differs, 2 refused or failed, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+__all__ = ["Stopped", "main"]
+
+ERROR, STOPPED = 2, 130
+
+
+class Stopped(BaseException):
+    """The user, or the system, asked the command to stop."""
+
+
+_asked_to_stop = False
+
+
+def stopping() -> bool:
+    """Whether the command was asked to stop: told to the threads, which signals do not reach."""
+    return _asked_to_stop
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and leave the process with its exit code."""
+    try:
+        from cyclopts import CycloptsError
+
+        from multiprune_cli.app import app
+    except ImportError as error:
+        _fail(f"the command needs {error.name}. Install it: pip install 'multiprune[cli]'.")
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except CycloptsError as error:
+        _fail(f"{error}\nSee multiprune --help.")
+    except (Stopped, KeyboardInterrupt):
+        _fail("stopped. The input is as it was; nothing is half written.", STOPPED)
+    except BrokenPipeError:  # the reader of our output has left; that is no news
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        _fail(_explain(error))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    global _asked_to_stop
+    _asked_to_stop = True
+    raise Stopped
+
+
+def _explain(error: Exception) -> str:
+    """Say what went wrong; only a fault of ours is raised again, with its trace."""
+    from multiprune import MultipruneError
+
+    if isinstance(error, MultipruneError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f" {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}:{where or ' while writing'}. Nothing is half written."
+    if isinstance(error, MemoryError):
+        return "memory ran out. Nothing is half written."
+    raise error
+
+
+def _fail(message: str, code: int = ERROR) -> None:
+    print(f"multiprune: {message}", file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,138 @@
+"""Room: the one pass that writes. A file is copied block by block, pruned entries as zeros.
+
+What is read once serves all: the input's digest, the masks, the output.
+Clauses: REP-03.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+import numpy as np
+
+from multiprune.cut import Cut
+from multiprune_numpy.masks_file import PackedMasks
+from multiprune_numpy.ranked import FileEntries
+from multiprune_numpy.source import SourceFile, Stored, write_all
+
+__all__ = ["Digest", "copy_pruned", "sha256_of"]
+
+_BLOCK = 1 << 20
+"""Bytes at a time; packed masks ask for a multiple of eight entries."""
+_WAITING = 4
+
+
+class Digest:
+    """SHA-256 in a thread of its own. A context manager."""
+
+    def __init__(self) -> None:
+        self.sha = hashlib.sha256()
+        self.pool = ThreadPoolExecutor(1)
+        self.waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> Digest:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.pool.shutdown(cancel_futures=True)
+
+    def update(self, block: bytes) -> None:
+        """Add a block; waits where too many are waiting, so that memory is bounded."""
+        if len(self.waiting) == _WAITING:
+            self.waiting.popleft().result()
+        self.waiting.append(self.pool.submit(self.sha.update, block))
+
+    def hexdigest(self) -> str:
+        """Return the digest of all blocks."""
+        while self.waiting:
+            self.waiting.popleft().result()
+        return self.sha.hexdigest()
+
+
+def sha256_of(source: SourceFile) -> str:
+    """Return the SHA-256 of a whole file."""
+    with Digest() as digest:
+        for start in range(0, source.size, _BLOCK):
+            digest.update(source.read(start, min(start + _BLOCK, source.size)))
+        return digest.hexdigest()
+
+
+def copy_pruned(
+    source: SourceFile,
+    places: Sequence[tuple[int, Stored]],
+    entries: FileEntries,
+    cut: Cut,
+    target: int | None,
+    shift: int,
+    masks: PackedMasks,
+) -> tuple[str, dict[int, int]]:
+    """Copy a file from where its data begin, with the entries that the cut prunes as zeros.
+
+    Parameters
+    ----------
+    source : SourceFile
+    places : sequence of (int, Stored)
+        The pruned tensors in it, with their numbers in `entries`.
+    entries : FileEntries
+    cut : Cut
+    target : int or None
+        An open file, or None to write nothing.
+    shift : int
+        How much further back the data lie in the target.
+    masks : PackedMasks
+        Where the masks are written.
+
+    Returns
+    -------
+    sha256 : str
+        Digest of the whole input file.
+    pruned : dict of int
+        How many entries of each tensor are pruned, by number.
+    """
+    pruned = {number: 0 for number, _ in places}
+    begin = source.layout.data
+    with Digest() as digest:
+        for start, stop, number in _blocks(source.size, places):
+            raw = source.read(start, stop)
+            digest.update(raw)
+            entries.progress.advance(stop - start)
+            out: bytes | memoryview = raw
+            if number is not None:
+                tensor = entries.tensors[number]
+                width = tensor.itemsize
+                i, j = (start - tensor.start) // width, (stop - tensor.start) // width
+                keep = entries.kept(number, cut, i, j, raw)
+                masks.write(tensor.name, i, keep)
+                pruned[number] += j - i - int(np.count_nonzero(keep))
+                bits = np.frombuffer(raw, f"u{width}")
+                out = np.multiply(bits, keep, dtype=bits.dtype).data  # bits times 0 or 1
+            if target is not None and stop > begin:
+                cropped = max(begin - start, 0)
+                write_all(target, memoryview(out).cast("B")[cropped:], start + cropped + shift)
+        return source.sha256 or digest.hexdigest(), pruned
+
+
+def _blocks(
+    size: int, places: Sequence[tuple[int, Stored]]
+) -> Iterator[tuple[int, int, int | None]]:
+    """Cut a file into blocks, in its order: where each lies, and which tensor it is part of."""
+    at = 0
+    for number, tensor in sorted(places, key=lambda place: place[1].start):
+        yield from ((i, j, None) for i, j in _steps(at, tensor.start))
+        yield from ((i, j, number) for i, j in _steps(tensor.start, tensor.stop))
+        at = tensor.stop
+    yield from ((i, j, None) for i, j in _steps(at, size))
+
+
+def _steps(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    for at in range(start, stop, _BLOCK):
+        yield at, min(at + _BLOCK, stop)

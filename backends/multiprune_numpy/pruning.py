@@ -1,0 +1,250 @@
+"""Room: MAIN PATH of files. Checkpoint → ranked → cut → copy with zeros → outcome.
+
+Clauses: RANK, TIE, MASK, FILE.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+import multiprune
+from multiprune.cut import Cut
+from multiprune.draws import as_seed
+from multiprune.methods import L1Unstructured, PruningMethod, RandomUnstructured
+from multiprune.report import Report, TensorReport
+from multiprune_numpy.checkpoint import Checkpoint, locate, open_checkpoint
+from multiprune_numpy.copying import copy_pruned
+from multiprune_numpy.destination import Destination, recover
+from multiprune_numpy.errors import OutputError
+from multiprune_numpy.masks_file import PackedMasks, mask_header, open_masks
+from multiprune_numpy.outcome import PrunedCheckpoint
+from multiprune_numpy.pending import PendingFile
+from multiprune_numpy.progress import Progress
+from multiprune_numpy.ranked import FileEntries
+from multiprune_numpy.selection import select
+from multiprune_numpy.source import write_all
+
+__all__ = ["prune_checkpoint"]
+
+RULE = "1"
+"""The version of the specification that an output says it follows."""
+
+_UNKNOWN = "0" * 64
+
+
+def prune_checkpoint(
+    source: str | Path,
+    target: str | Path | None = None,
+    *,
+    amount: float | None = None,
+    sparsity: float | None = None,
+    method: Literal["l1", "random"] = "l1",
+    seed: int | None = None,
+    signed: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    min_ndim: int = 2,
+    scores: str | Path | None = None,
+    masks: str | Path | None = None,
+    save_masks: str | Path | None = None,
+    in_place: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> PrunedCheckpoint:
+    """Prune the tensors of a checkpoint together; memory does not grow with its size.
+
+    Parameters
+    ----------
+    source : path
+        A file, an index of shards, or a folder with one of them.
+    target : path, optional
+        A file; a folder where `source` is a folder or an index.
+    amount : int or float, optional
+        How many entries go, or the fraction of those still unpruned.
+    sparsity : float, optional
+        Target fraction of all entries, instead of `amount`.
+    method : {"l1", "random"}
+        The smallest magnitudes go first, or the lowest draws.
+    seed : int, optional
+        Of the draws; 'random' needs it.
+    signed : bool
+        Rank scores as they are, not by magnitude.
+    include, exclude : sequence of str
+        Shell patterns of tensors' names.
+    min_ndim : int
+        The fewest dimensions of a pruned tensor.
+    scores : path, optional
+        A checkpoint that is ranked instead; same names and shapes.
+    masks : path, optional
+        Prior masks: what is 0 there stays pruned, and ranks nothing.
+    save_masks : path, optional
+        Where the new masks are written.
+    in_place : bool
+        Replace the input.
+    dry_run : bool
+        Write nothing.
+    progress : Progress, optional
+
+    Returns
+    -------
+    PrunedCheckpoint
+
+    Raises
+    ------
+    CheckpointError, OutputError
+        If files do not hold together, or would be overwritten.
+    ParametersError, DtypeError, MaskError, ScoresError, AmountError, ...
+        As in `multiprune.global_unstructured`.
+
+    Notes
+    -----
+    Clauses RANK-01 to RANK-07, TIE-01, TIE-02, TIE-04, MASK-01 to MASK-05, SCORE-01 to SCORE-05,
+    RAND-04, FILE-01 to FILE-06. A pruned entry is +0, whatever it was. An output has its name
+    when it is whole; a process that dies leaves what a next run removes, or finishes.
+    """
+    if (target is not None) + in_place + dry_run != 1:
+        raise OutputError(
+            f"target={target!r}, in_place={in_place} and dry_run={dry_run} were given. Rule: "
+            "exactly one of them."
+        )
+    rule: PruningMethod
+    if method == "random":
+        rule = RandomUnstructured(amount, sparsity=sparsity, seed=seed)
+        rule.seed = as_seed(seed)
+    else:
+        rule = L1Unstructured(amount, sparsity=sparsity, signed=signed)
+    options = {
+        "method": method,
+        **({"amount": repr(rule.target.amount)} if rule.target.amount is not None else {}),
+        **({"sparsity": repr(rule.target.sparsity)} if rule.target.sparsity is not None else {}),
+        **({"seed": str(seed)} if method == "random" else {}),
+        **({"signed": "true"} if signed else {}),
+        **({"include": " ".join(include)} if include else {}),
+        **({"exclude": " ".join(exclude)} if exclude else {}),
+        "min_ndim": str(min_ndim),
+    }
+    request = {**options, "scores": str(scores), "masks": str(masks)}
+    if in_place and (found := recover(locate(Path(source)))) and found[0] == request:
+        return PrunedCheckpoint.from_dict({**found[1], "resumed": True})
+    with ExitStack() as stack:
+        checkpoint = stack.enter_context(open_checkpoint(source))
+        chosen = select(checkpoint.tensors, include, exclude, min_ndim)
+        named = {tensor.name: tensor for tensor in chosen}
+        prior = None
+        if masks is not None:
+            prior = open_masks(Path(masks), named)
+            stack.callback(prior.close)
+        ranked = None if scores is None else stack.enter_context(open_checkpoint(scores))
+        entries = FileEntries(checkpoint, chosen, rule, ranked, prior, progress)
+        goal = None
+        if not dry_run:
+            goal = Destination(checkpoint, None if target is None else Path(target), stack)
+        saved = None if save_masks is None or dry_run else Path(save_masks)
+        sink = _Sink(entries, saved, goal.place if goal else None, stack)
+        cut = entries.cut()
+        return _write(checkpoint, entries, cut, goal, sink, options, request)
+
+
+class _Sink:
+    """Where masks are written: the file that was asked for, or one without a name."""
+
+    def __init__(
+        self, entries: FileEntries, path: Path | None, place: Path | None, stack: ExitStack
+    ) -> None:
+        self.tensors = entries.tensors
+        _, starts = mask_header(self.tensors, _UNKNOWN)
+        self.pending = None
+        if path is not None:
+            self.pending = stack.enter_context(PendingFile(path))
+            descriptor = self.pending.descriptor
+        else:
+            file = tempfile.TemporaryFile(dir=place)  # noqa: SIM115 - the stack closes it
+            descriptor = stack.enter_context(file).fileno()
+        shapes = {tensor.name: tensor.shape for tensor in self.tensors}
+        self.masks = PackedMasks(descriptor, shapes, starts)
+
+    def finish(self) -> str:
+        digest = self.masks.digest()
+        if self.pending is not None:
+            head, _ = mask_header(self.tensors, digest)
+            write_all(self.pending.descriptor, head, 0)
+            self.pending.commit()
+        return digest
+
+
+def _write(
+    checkpoint: Checkpoint,
+    entries: FileEntries,
+    cut: Cut,
+    goal: Destination | None,
+    sink: _Sink,
+    options: dict[str, str],
+    request: dict[str, Any],
+) -> PrunedCheckpoint:
+    """Carry the cut out: outputs, masks, and the outcome."""
+    known = {
+        "version": multiprune.__version__,
+        "rule": RULE,
+        **options,
+        "ranked_as": "draws" if entries.seed is not None else entries.fmt.name,
+        "count": str(cut.count),
+        "live": str(cut.live),
+        "threshold": f"{cut.threshold:x}",
+        "position": str(cut.position),
+    }
+
+    def provenance(source: str, masks: str) -> dict[str, str]:
+        items = {**known, "input.sha256": source, "masks.sha256": masks}
+        return {f"multiprune.{key}": text for key, text in items.items()}
+
+    files = checkpoint.files
+    heads = [source.layout.head(provenance(_UNKNOWN, _UNKNOWN)) for source in files]
+    places: list[list[tuple[int, Any]]] = [[] for _ in files]
+    for number, tensor in enumerate(entries.tensors):
+        places[tensor.file].append((number, tensor))
+
+    def copy(number: int) -> tuple[str, dict[int, int]]:
+        source, target = files[number], goal.files[number].descriptor if goal else None
+        shift = len(heads[number]) - source.layout.data
+        done = copy_pruned(source, places[number], entries, cut, target, shift, sink.masks)
+        if target is not None:
+            os.fsync(target)
+        return done
+
+    entries.progress.begin("writing" if goal else "counting", checkpoint.size)
+    with ThreadPoolExecutor(min(2, len(files))) as pool:
+        done = list(pool.map(copy, range(len(files))))
+    pruned = {number: count for _, counts in done for number, count in counts.items()}
+    digest = sink.finish()
+    for number, (source, (sha256, _)) in enumerate(zip(files, done, strict=True)):
+        if goal is not None:
+            descriptor = goal.files[number].descriptor
+            write_all(descriptor, source.layout.head(provenance(sha256, digest)), 0)
+            source.layout.finish(descriptor, [tensor for _, tensor in places[number]])
+    names = {tensor.name for tensor in entries.tensors}
+    report = Report(
+        [
+            TensorReport(tensor.name, tensor.shape, tensor.size, pruned[number])
+            for number, tensor in enumerate(entries.tensors)
+        ],
+        entries.threshold(cut),
+        cut.ties,
+        cut.tied_pruned,
+        type(entries.method).__name__,
+    )
+    outcome = PrunedCheckpoint(
+        report,
+        provenance(done[0][0], digest),
+        {source.name: sha256 for source, (sha256, _) in zip(files, done, strict=True)},
+        [name for name in checkpoint.tensors if name not in names],
+        checkpoint.tied,
+    )
+    if goal is not None:
+        goal.commit(request, outcome.as_dict())
+    return outcome
