@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 NUMPY_ONLY := .venv-numpy
 
-.PHONY: demo test lint bench conformance test-numpy clean
+.PHONY: demo test lint bench conformance laws mutation test-numpy clean
 
 demo: $(READY)
 	$(PYTHON) demo/run.py
@@ -21,6 +21,21 @@ lint: $(READY)
 bench: $(READY)
 	$(PYTHON) benchmarks/run.py
 
+# Implementations by clauses: a table here, a page in conformance/out/. Node joins where it is.
+conformance: $(READY)
+	$(PYTHON) conformance/matrix.py
+
+# Every backend against the oracle: make laws CASES=200000 SEED=2
+CASES := 20000
+SEED := 1
+laws: $(READY)
+	$(PYTHON) tests/scale numpy torch jax jit --cases $(CASES) --seed $(SEED)
+
+# The algebra made wrong in two thousand ways: what do the vectors see, what the NumPy tests?
+mutation: $(READY)
+	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	$(PYTHON) conformance/mutation vectors numpy
+
 # What people get who have NumPy and nothing else.
 test-numpy: $(NUMPY_ONLY)/.ready
 	$(NUMPY_ONLY)/bin/python -m pytest -q tests/algebra tests/numpy
@@ -28,7 +43,7 @@ test-numpy: $(NUMPY_ONLY)/.ready
 $(READY): pyproject.toml constraints.txt
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt \
-		-e '.[torch,jax,demo,test]'
+		-e '.[torch,jax,cli,demo,test]'
 	touch $@
 
 $(NUMPY_ONLY)/.ready: pyproject.toml
@@ -38,4 +53,4 @@ $(NUMPY_ONLY)/.ready: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(NUMPY_ONLY) .cache demo/out benchmarks/out
+	rm -rf $(VENV) $(NUMPY_ONLY) .cache demo/out benchmarks/out conformance/out

@@ -1,17 +1,22 @@
 """multiprune behind the Python door, once for each array framework.
 
-`--adapter examples.multiprune_arrays:OnNumpy`, or OnTorch, OnJax, OnStrict.
+`--adapter examples.multiprune_arrays:OnNumpy`, or OnTorch, OnStrict; JAX has a file of its own.
 """
 
 from __future__ import annotations
 
+import math
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from multiprune_conformance.oracle_dtypes import FORMATS, Refused
 from multiprune_conformance.oracle_encoding import read_amount, read_array, read_mask, write_mask
+from safetensors import SafetensorError, safe_open
 
 import multiprune
+from multiprune import packed
 from multiprune.amount import Target
 from multiprune.draws import as_seed, draws
 from multiprune.errors import MultipruneError
@@ -28,6 +33,7 @@ METHODS = {
     "random_structured": multiprune.RandomStructured,
 }
 OPTIONS = ("signed", "seed", "dim")
+OPERATIONS = ["count", "prune", "cut", "structured", "draws", "promote", "pack", "read_masks"]
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 DTYPES = [*INTEGERS, *FORMATS, "complex64", "complex128"]
 
@@ -41,15 +47,16 @@ class OnNumpy:
 
     name = "numpy"
     dtypes = DTYPES
+    operations = OPERATIONS
 
     def describe(self) -> Json:
-        """Everything but modules, which are a matter of multiprune_torch, and files."""
+        """Everything but modules, which are a matter of multiprune_torch."""
         told = {"name": f"multiprune on {self.name}", "version": multiprune.__version__}
         return {
             "implementation": {**told, "language": "python"},
             "profiles": ["parity", "deterministic", "random"],
             "dtypes": self.dtypes,
-            "operations": ["count", "prune", "cut", "structured", "draws", "promote"],
+            "operations": self.operations,
         }
 
     def run(self, operation: str, request: Json) -> Json:
@@ -84,9 +91,14 @@ class OnNumpy:
         values = read_mask(item)
         return None if values is None else self.put(values)
 
+    def goal(self, request: Json) -> Json:
+        """Return what of amount and sparsity is given, as Python numbers or NumPy's."""
+        return {k: read_amount(request[k]) for k in ("amount", "sparsity") if k in request}
+
     def _count(self, request: Json) -> Json:
-        amounts = (read_amount(request.get(name)) for name in ("amount", "sparsity"))
-        return {"count": Target(*amounts).count(request.get("total", 0), request["live"])}
+        return {
+            "count": Target(**self.goal(request)).count(request.get("total", 0), request["live"])
+        }
 
     def _promote(self, request: Json) -> Json:
         return {"dtype": promote(request["dtypes"]).name}
@@ -108,22 +120,29 @@ class OnNumpy:
             masks = dict(zip(names, masks, strict=True))
             if "scores" in request:
                 scores = {name: self.array(item) for name, item in request["scores"].items()}
-        options = {key: request[key] for key in OPTIONS if key in request} | _goal(request)
+        options = {key: request[key] for key in OPTIONS if key in request} | self.goal(request)
         method = METHODS[request.get("method", "l1_unstructured")]
-        done = multiprune.global_unstructured(given, method, scores, masks=masks, **options).masks
+        done = self.prune(given, method, scores, masks, options)
         found = done.values() if isinstance(done, dict) else done
         return {"masks": [write_mask(np.asarray(mask)) for mask in found]}
 
+    def prune(self, tensors: Any, method: Any, scores: Any, masks: Any, options: Json) -> Any:
+        """Prune arrays together and return their masks in the structure that was given."""
+        done = multiprune.global_unstructured(tensors, method, scores, masks=masks, **options)
+        return done.masks
+
     def _cut(self, request: Json) -> Json:
         tensors = request["tensors"]
-        method = multiprune.L1Unstructured(signed=request.get("signed", False), **_goal(request))
+        method = multiprune.L1Unstructured(
+            signed=request.get("signed", False), **self.goal(request)
+        )
         masks = [self.mask(tensor.get("mask")) for tensor in tensors]
         cut = Ranking([self.array(tensor) for tensor in tensors], method, masks).cut()
         threshold = "-1" if cut.threshold < 0 else f"{cut.threshold:x}"
         return {"threshold": threshold, "position": cut.position}
 
     def _structured(self, request: Json) -> Json:
-        options = {key: request[key] for key in OPTIONS if key in request} | _goal(request)
+        options = {key: request[key] for key in OPTIONS if key in request} | self.goal(request)
         if "n" in request:
             n = request["n"]
             options["n"] = float(n) if n in ("Infinity", "-Infinity", "NaN") else n
@@ -132,9 +151,33 @@ class OnNumpy:
         kept = multiprune.mask_of(held, method, self.mask(request.get("mask")))
         return {"masks": [write_mask(np.asarray(kept))]}
 
+    def _pack(self, request: Json) -> Json:
+        arrays = {item["name"]: np.asarray(read_mask(item)) == 1 for item in request["masks"]}
+        masks = {name: (array.shape, array.tobytes()) for name, array in arrays.items()}
+        held, metadata = packed.encode(masks)
+        if packed.decode(held, metadata) != masks:
+            raise ValueError("what was packed does not come back")
+        return {"packed": [held[name].hex() for name in masks], "digest": metadata["sha256"]}
 
-def _goal(request: Json) -> Json:
-    return {k: read_amount(request[k]) for k in ("amount", "sparsity") if k in request}
+    def _read_masks(self, request: Json) -> Json:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "masks.safetensors"
+            path.write_bytes(bytes.fromhex(request["file"]))
+            try:
+                masks = self.load(path)
+            except SafetensorError:
+                return {"error": "mask-file"}
+        return {"named": {name: write_mask(np.asarray(mask)) for name, mask in masks.items()}}
+
+    def load(self, path: Path) -> Json:
+        """Read a mask file; opening it is no matter of the algebra, which decodes it."""
+        with safe_open(path, framework="numpy") as file:
+            held = {name: file.get_tensor(name).tobytes() for name in file.keys()}  # noqa: SIM118
+            found = packed.decode(held, file.metadata() or {})
+        return {
+            name: np.frombuffer(bits, dtype=bool, count=math.prod(shape)).reshape(shape)
+            for name, (shape, bits) in found.items()
+        }
 
 
 def _numpy(name: str) -> Any:
@@ -159,21 +202,6 @@ class OnTorch(OnNumpy):
             return torch.from_numpy(np.array(array))
         bits = torch.from_numpy(np.array(array).view(f"int{8 * array.dtype.itemsize}"))
         return bits.view(dtype)
-
-
-class OnJax(OnNumpy):
-    """JAX arrays, eager."""
-
-    name = "jax"
-
-    def put(self, array: Any) -> Any:
-        """Hand a NumPy array to JAX."""
-        import jax
-
-        if array.dtype.name in {"longdouble", "float128"} or array.dtype.kind in "SU":
-            raise Skipped(f"JAX has no {array.dtype.name}")
-        jax.config.update("jax_enable_x64", True)
-        return jax.numpy.asarray(array)
 
 
 class OnStrict(OnNumpy):

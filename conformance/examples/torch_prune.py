@@ -99,6 +99,10 @@ class TorchPrune:
         """Answer one request."""
         if "sparsity" in request or request.get("signed"):
             return {"skipped": "torch has amounts and magnitudes only"}
+        return self.answer(operation, request)
+
+    def answer(self, operation: str, request: Json) -> Json:
+        """Answer a request that is not skipped."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -164,11 +168,16 @@ class TorchPrune:
         pairs = [(module, name) for name in names] if isinstance(names, list) else names
         self.prune.global_unstructured(pairs, method, importance_scores=scores, **options)
 
-    def _structured(self, request: Json) -> Json:
+    def module_of(self, request: Json) -> torch.nn.Module:
+        """Return a module with one parameter `w`, pruned by the request's mask if it has one."""
         module = torch.nn.Module()
         self._register(module, "w", tensor(request))
         if "mask" in request:
             self.prune.custom_from_mask(module, "w", mask(request["mask"], module.w))
+        return module
+
+    def _structured(self, request: Json) -> Json:
+        module = self.module_of(request)
         n = request["n"]
         n = float(n.replace("Infinity", "inf")) if re.fullmatch(r"-?Infinity", str(n)) else n
         self.prune.ln_structured(module, "w", read_amount(request["amount"]), n, request["dim"])

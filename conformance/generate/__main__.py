@@ -11,6 +11,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import amounts  # noqa: E402
+import mask_files  # noqa: E402
 import methods_and_draws  # noqa: E402
 import modules  # noqa: E402
 import numbers_and_types  # noqa: E402
@@ -59,7 +60,7 @@ def with_examples(spec: str, vectors: list[Json]) -> str:
 
 def main(folder: Path = SUITE) -> int:
     """Write everything into a folder and return the exit code."""
-    rooms = (amounts, numbers_and_types, order, methods_and_draws, modules)
+    rooms = (amounts, numbers_and_types, order, methods_and_draws, mask_files, modules)
     areas: list[Area] = [area for room in rooms for area in room.build()]
     (folder / "vectors").mkdir(parents=True, exist_ok=True)
     vectors = []

@@ -14,8 +14,6 @@ from multiprune_conformance import oracle
 from multiprune_conformance.oracle_encoding import read_amount, read_mask
 from multiprune_conformance.oracle_implementation import Oracle, _in_order, _scores
 
-# fmt: off - tables of vectors read better when they are packed
-
 Json = dict[str, Any]
 LARGE = 256  # masks above this size are stored as a count and a digest
 
