@@ -107,6 +107,8 @@ class PendingFolder:
     ) -> None:
         if self.descriptor >= 0:
             shutil.rmtree(self.temporary, ignore_errors=True)
+            if self.target.exists():  # stopped while the older output was being removed
+                shutil.rmtree(self.old, ignore_errors=True)
             os.close(self.descriptor)
             self.descriptor = -1
 

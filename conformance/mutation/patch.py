@@ -36,7 +36,7 @@ def apply(name: str, path: str, source: str) -> None:
     for key, value in list(vars(wrong).items()):
         if not key.startswith("__"):
             _replace(right, key, vars(right).get(key), value)
-    for module in [m for n, m in sys.modules.items() if n.partition("_")[0] == "multiprune"]:
+    for module in [m for n, m in sys.modules.items() if n.partition(".")[0] == "multiprune"]:
         for value in list(vars(module).values()):
             if hasattr(value, "cache_clear"):
                 value.cache_clear()
