@@ -28,7 +28,7 @@ class TorchBackend:
     """Torch tensors on the CPU and on accelerators."""
 
     name = "torch"
-    block_size = 1 << 20
+    block_size = 3 << 18
     xp = array_api_compat.torch
 
     @property
