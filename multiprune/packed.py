@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from multiprune.errors import MaskError
 
@@ -99,13 +99,13 @@ def unpack(packed: Bytes, size: int) -> bytes:
     return bytes(bits)
 
 
-def digest(masks: Mapping[str, tuple[Shape, Bytes]]) -> str:
+def digest(masks: Mapping[str, tuple[Shape, Bytes | Iterator[Bytes]]]) -> str:
     """Return one text that is equal exactly for equal sets of masks.
 
     Parameters
     ----------
     masks : mapping
-        Shape and packed mask by full name.
+        Shape and packed mask by full name; a mask whole, or block by block.
 
     Returns
     -------
@@ -122,7 +122,8 @@ def digest(masks: Mapping[str, tuple[Shape, Bytes]]) -> str:
         text = name.encode()
         sha.update(b"".join(_integer(n) for n in [len(text)]) + text)
         sha.update(b"".join(_integer(n) for n in [len(shape), *shape]))
-        sha.update(packed)
+        for block in packed if isinstance(packed, Iterator) else (packed,):
+            sha.update(block)
     return sha.hexdigest()
 
 

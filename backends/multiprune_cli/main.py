@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import NoReturn
 
 __all__ = ["Stopped", "main"]
 
@@ -29,19 +30,11 @@ def stopping() -> bool:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave the process with its exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # first of all: imports take their time, too
+        signal.signal(number, _stop)
     try:
-        from cyclopts import CycloptsError
-
-        from multiprune_cli.app import app
-    except ImportError as error:
-        _fail(f"the command needs {error.name}. Install it: pip install 'multiprune[cli]'.")
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        _run(arguments)
         sys.stdout.flush()
-    except CycloptsError as error:
-        _fail(f"{error}\nSee multiprune --help.")
     except (Stopped, KeyboardInterrupt):
         _fail("stopped. The input is as it was; nothing is half written.", STOPPED)
     except BrokenPipeError:  # the reader of our output has left; that is no news
@@ -50,8 +43,23 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(_explain(error))
 
 
+def _run(arguments: list[str] | None) -> None:
+    try:
+        from cyclopts import CycloptsError
+
+        from multiprune_cli.app import app
+    except ImportError as error:
+        _fail(f"the command needs {error.name}. Install it: pip install 'multiprune[cli]'.")
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        _fail(f"{error}\nSee multiprune --help.")
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
     global _asked_to_stop
+    if _asked_to_stop:  # asked twice: at once, and the next run clears what is left
+        os._exit(STOPPED)
     _asked_to_stop = True
     raise Stopped
 
@@ -70,6 +78,6 @@ def _explain(error: Exception) -> str:
     raise error
 
 
-def _fail(message: str, code: int = ERROR) -> None:
+def _fail(message: str, code: int = ERROR) -> NoReturn:
     print(f"multiprune: {message}", file=sys.stderr)
     raise SystemExit(code)

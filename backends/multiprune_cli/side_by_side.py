@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from multiprune_cli.options import Amount, Json, Patterns, Whole
@@ -103,11 +104,15 @@ def compare(
     from multiprune_numpy import load_weights
 
     from multiprune.verify import verify as verify_backends
+    from multiprune_cli.views import print_json
 
     weights = load_weights(file, include=include or (), exclude=exclude or (), min_ndim=min_ndim)
     names = [name.strip() for name in backends.split(",")]
     found = verify_backends(weights, amount=amount, sparsity=sparsity, backends=names)
-    print(found.to_json() if json_ else f"{found}\n{found.verdict}")
+    if json_:
+        print_json({"verdict": found.verdict, **json.loads(found.to_json())})
+    else:
+        print(f"{found}\n{found.verdict}")
     _leave(found.verdict == "identical")
 
 

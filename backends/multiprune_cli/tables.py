@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-__all__ = ["bar", "natural", "percent", "shape_text", "show"]
+__all__ = ["bar", "natural", "percent", "plain", "shape_text", "show"]
 
 _CELLS = 20
 
@@ -42,7 +42,7 @@ def show(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[in
     if _terminal():
         _show_rich(heads, rows, right)
         return
-    table = [list(map(_plain, row)) for row in [heads, *rows]]
+    table = [list(map(plain, row)) for row in [heads, *rows]]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         cells = [
@@ -58,19 +58,19 @@ def _show_rich(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Seque
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for i, head in enumerate(heads):
         table.add_column(head, justify="right" if i in right else "left", overflow="fold")
     for row in rows:
-        warned = any(word in row[-1] for word in ("collapsed", "non-finite"))
-        cells = [Text(_plain(cell)) for cell in row]
+        warned = any(word in row[-1] for word in ("collapsed", "finite"))
+        cells = [Text(plain(cell)) for cell in row]
         if warned:
             cells[-1].stylize("bold red")
         table.add_row(*cells)
     Console().print(table)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Make names from files harmless: control characters move no cursor and ring no bell."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

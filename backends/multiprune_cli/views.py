@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from multiprune_numpy import Difference, Inspection, PrunedCheckpoint, Verdict
 from multiprune_numpy.pending import PendingFile
+from multiprune_numpy.portrait import Portrait
 from multiprune_numpy.source import write_all
 
-from multiprune import Report, TensorReport
+from multiprune import Report
 from multiprune.report import COLLAPSE
-from multiprune_cli.tables import bar, natural, percent, shape_text, show
+from multiprune_cli.tables import bar, natural, percent, plain, shape_text, show
 
 __all__ = [
     "print_json",
-    "report_of",
     "show_difference",
     "show_inspection",
     "show_pruned",
@@ -92,23 +93,14 @@ def show_pruned(done: PrunedCheckpoint) -> None:
     _show_table(done.report)
     for names in done.tied:
         print(f"tied: {' and '.join(names)} are the same bytes; pruned once")
-    if done.untouched:
-        print(f"untouched: {len(done.untouched)} tensors, {', '.join(sorted(done.untouched)[:4])}")
+    _show_untouched(done.untouched)
     print(f"masks sha256 {done.provenance['multiprune.masks.sha256']}")
 
 
-def report_of(found: Inspection) -> Report:
-    """Return the zeros of a checkpoint as a report, in the order of the network."""
-    tensors = [
-        TensorReport(t.name, t.shape, t.size, t.zeros or 0)
-        for t in sorted(found.tensors, key=lambda t: natural(t.name))
-    ]
-    return Report(tensors)
-
-
-def show_report(found: Inspection) -> None:
+def show_report(found: Portrait) -> None:
     """Show how sparse a checkpoint is."""
-    _show_table(report_of(found))
+    _show_table(found.report)
+    _show_untouched(found.untouched)
 
 
 def _show_table(report: Report) -> None:
@@ -128,6 +120,12 @@ def _show_table(report: Report) -> None:
     if report.collapsed:
         names = ", ".join(report.collapsed)
         print(f"warning: {len(report.collapsed)} collapsed (99 % and more pruned): {names}")
+
+
+def _show_untouched(names: Sequence[str]) -> None:
+    if names:
+        listed = ", ".join(plain(name) for name in sorted(names)[:4])
+        print(f"untouched: {len(names)} tensors, {listed}{', ...' * (len(names) > 4)}")
 
 
 def show_difference(found: Difference) -> None:

@@ -16,6 +16,7 @@ from multiprune_jax.candidates import named_leaves
 from multiprune_jax.files import load_masks, save_masks
 from multiprune_jax.masking import apply_masks, report_of
 from multiprune_jax.pytree import Pruned, global_unstructured, local
+from multiprune_jax.sparse import to_bcoo
 from multiprune_jax.training import KeepPrunedState, keep_pruned, replace_masks
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "replace_masks",
     "report_of",
     "save_masks",
+    "to_bcoo",
 ]

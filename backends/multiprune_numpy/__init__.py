@@ -10,10 +10,13 @@ from multiprune_numpy.comparing import (
     diff_checkpoints,
     verify_checkpoint,
 )
+from multiprune_numpy.compressing import compress_checkpoint, unpack_checkpoint
 from multiprune_numpy.errors import CheckpointError, OutputError
 from multiprune_numpy.inspecting import Inspection, TensorFacts, inspect_checkpoint
 from multiprune_numpy.outcome import PrunedCheckpoint
+from multiprune_numpy.portrait import Portrait, portray_checkpoint
 from multiprune_numpy.pruning import prune_checkpoint
+from multiprune_numpy.sparse import to_csr
 from multiprune_numpy.sweep import SweepRow
 
 __all__ = [
@@ -22,17 +25,22 @@ __all__ = [
     "Difference",
     "Inspection",
     "OutputError",
+    "Portrait",
     "PrunedCheckpoint",
     "SweepRow",
     "TensorDifference",
     "TensorFacts",
     "Verdict",
     "backend",
+    "compress_checkpoint",
     "diff_checkpoints",
     "inspect_checkpoint",
     "load_masks",
     "load_weights",
     "open_checkpoint",
+    "portray_checkpoint",
     "prune_checkpoint",
+    "to_csr",
+    "unpack_checkpoint",
     "verify_checkpoint",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import array_api_compat.numpy
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +22,13 @@ class NumpyBackend:
     name = "numpy"
     block_size = 1 << 18
     workers = os.cpu_count() or 1
-    xp = array_api_compat.numpy
+
+    @property
+    def xp(self) -> Any:
+        """The namespace; its import takes longer than that of NumPy, and few things ask for it."""
+        import array_api_compat.numpy
+
+        return array_api_compat.numpy
 
     def dtype_name(self, tensor: _Array) -> str:
         """Return the dtype's name."""

@@ -7,6 +7,7 @@ Clauses: REP-03.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,8 @@ __all__ = ["Digest", "copy_pruned", "sha256_of"]
 _BLOCK = 1 << 20
 """Bytes at a time; packed masks ask for a multiple of eight entries."""
 _WAITING = 4
+_EARLY = 1 << 24
+"""Bytes after which the disk is asked to begin: what waits for it in the end is then little."""
 
 
 class Digest:
@@ -99,7 +102,7 @@ def copy_pruned(
         How many entries of each tensor are pruned, by number.
     """
     pruned = {number: 0 for number, _ in places}
-    begin = source.layout.data
+    begin = asked = source.layout.data
     with Digest() as digest:
         for start, stop, number in _blocks(source.size, places):
             raw = source.read(start, stop)
@@ -118,7 +121,17 @@ def copy_pruned(
             if target is not None and stop > begin:
                 cropped = max(begin - start, 0)
                 write_all(target, memoryview(out).cast("B")[cropped:], start + cropped + shift)
+                if stop - asked >= _EARLY:
+                    _write_out(target, asked + shift, stop - asked)
+                    asked = stop
         return source.sha256 or digest.hexdigest(), pruned
+
+
+def _write_out(descriptor: int, start: int, length: int) -> None:
+    """Have a part of a file written to the disk, and go on meanwhile."""
+    # Linux begins to write out what is said to be needed no more, and keeps it until that is done.
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_DONTNEED)
 
 
 def _blocks(

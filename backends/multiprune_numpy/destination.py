@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from multiprune_numpy.errors import CheckpointError, OutputError
 from multiprune_numpy.pending import PendingFile, PendingFolder, sync_folder, temporary_of
 from multiprune_numpy.source import write_all
 
-__all__ = ["Destination", "recover"]
+__all__ = ["Destination", "check_folder", "copy_others", "recover"]
 
 
 class Destination:
@@ -41,7 +41,7 @@ class Destination:
         if target is None:
             paths = sources
         elif checkpoint.is_folder:
-            _check_folder(checkpoint.path.parent, target)
+            check_folder(checkpoint.path.parent, target)
             self.folder = stack.enter_context(PendingFolder(target))
             paths = [self.folder.temporary / path.name for path in sources]
         else:
@@ -66,7 +66,8 @@ class Destination:
         if self.folder is not None:
             for pending in self.files:
                 pending.commit()
-            _copy_others(self.checkpoint, self.folder.temporary)
+            written = {source.path.name for source in self.checkpoint.files}
+            copy_others(self.checkpoint.path.parent, self.folder.temporary, written)
             self.folder.commit()
         elif len(self.files) == 1:
             self.files[0].commit()
@@ -135,8 +136,11 @@ def _close_journal(folder: Path) -> None:
     sync_folder(folder)
 
 
-def _check_folder(source: Path, target: Path) -> None:
-    """Refuse a target that is no folder of its own, or holds what would be lost."""
+def check_folder(source: Path, target: Path, also: Collection[str] = ()) -> None:
+    """Refuse a target that is no folder of its own, or holds what would be lost.
+
+    What has a name that stands in `source` or `also` is an older output.
+    """
     inside, home = target.resolve(), source.resolve()
     if inside == home or home in inside.parents or inside in home.parents:
         raise OutputError(
@@ -145,7 +149,7 @@ def _check_folder(source: Path, target: Path) -> None:
         )
     if not target.exists():
         return
-    known = {path.name for path in source.iterdir()}
+    known = {path.name for path in source.iterdir()} | set(also)
     alien = [path.name for path in target.iterdir()] if target.is_dir() else [target.name]
     if lost := sorted(set(alien) - known):
         raise OutputError(
@@ -154,10 +158,9 @@ def _check_folder(source: Path, target: Path) -> None:
         )
 
 
-def _copy_others(checkpoint: Checkpoint, target: Path) -> None:
+def copy_others(source: Path, target: Path, written: Collection[str]) -> None:
     """Copy what else lies in the input's folder: configuration, tokenizers, the index."""
-    written = {source.path.name for source in checkpoint.files}
-    for path in sorted(checkpoint.path.parent.iterdir()):
+    for path in sorted(source.iterdir()):
         if path.name in written or path.name.endswith((".multiprune.tmp", ".multiprune.old")):
             continue
         if path.is_dir():

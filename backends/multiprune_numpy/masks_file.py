@@ -27,10 +27,11 @@ from multiprune_numpy.source import SourceFile, Stored, read_exactly, write_all
 __all__ = ["PackedMasks", "mask_header", "open_masks"]
 
 _Shape = tuple[int, ...]
+_BLOCK = 1 << 20
 
 
-class PackedMasks(Mapping[str, tuple[_Shape, bytes]]):
-    """Packed masks in an open file: a mapping from name to shape and packed bytes.
+class PackedMasks(Mapping[str, tuple[_Shape, Iterator[bytes]]]):
+    """Packed masks in an open file: a mapping from name to shape and blocks of packed bytes.
 
     Parameters
     ----------
@@ -47,11 +48,11 @@ class PackedMasks(Mapping[str, tuple[_Shape, bytes]]):
     ) -> None:
         self.descriptor, self.shapes, self.starts = descriptor, shapes, starts
 
-    def __getitem__(self, name: str) -> tuple[_Shape, bytes]:
-        shape = self.shapes[name]
-        start = self.starts[name]
-        length = -(-prod(shape) // 8)
-        return shape, read_exactly(self.descriptor, start, start + length, "the file of masks")
+    def __getitem__(self, name: str) -> tuple[_Shape, Iterator[bytes]]:
+        shape, start = self.shapes[name], self.starts[name]
+        stop = start + -(-prod(shape) // 8)
+        steps = ((at, min(at + _BLOCK, stop)) for at in range(start, stop, _BLOCK))
+        return shape, (read_exactly(self.descriptor, *step, "the file of masks") for step in steps)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.shapes)

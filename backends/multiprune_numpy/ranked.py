@@ -22,6 +22,7 @@ from multiprune.keys import key_bits, promote, score_of
 from multiprune.methods import PruningMethod, RandomUnstructured
 from multiprune.ranking import find_cut
 from multiprune_numpy.backend import NumpyBackend
+from multiprune_numpy.bracket import Near, count_near
 from multiprune_numpy.checkpoint import Checkpoint
 from multiprune_numpy.formats import keys_of
 from multiprune_numpy.masks_file import PackedMasks
@@ -31,6 +32,8 @@ from multiprune_numpy.source import Stored
 __all__ = ["FileEntries", "matching"]
 
 _Array = npt.NDArray[Any]
+_LARGE = 1 << 26
+"""From so many entries on a sample is worth its while."""
 
 
 class _FileBackend(NumpyBackend):
@@ -81,6 +84,7 @@ class FileEntries(BlockEntries):
         offsets = [0, *accumulate(t.size for t in tensors)]
         columns = [self._column(i, offset) for i, offset in enumerate(offsets[:-1])]
         super().__init__(columns, bits, _FileBackend())
+        self.near: Near | None = None
 
     def count_keys(self, prefix: int, shift: int, width: int) -> Sequence[int]:
         """Count live entries by a digit of their keys."""
@@ -88,11 +92,47 @@ class FileEntries(BlockEntries):
         self.progress.begin(
             f"ranking, pass {self.passes}", sum(t.stop - t.start for t in self.ranked)
         )
-        return super().count_keys(prefix, shift, width)
+        if (
+            shift + width < self.key_bits
+            or self.size < _LARGE
+            or any(column.alive for column in self.columns)
+        ):
+            return super().count_keys(prefix, shift, width)
+        near = count_near(
+            self.columns,
+            max(self.method.target.count(self.size, self.size) - 1, 0),
+            shift=shift,
+            bins=1 << width,
+            step=self.backend.block_size,
+            workers=self.backend.workers,
+        )
+        self.near = None if shift else near  # digits that are whole keys are ties
+        counts: list[int] = near.counts.tolist()
+        return counts
 
     def count_positions(self, threshold: int, prefix: int, shift: int, width: int) -> Sequence[int]:
         """Count ties by a digit of their positions, in no more of the files than it needs."""
         first, last = prefix << (shift + width), (prefix + 1) << (shift + width)
+        found = self.near.ties() if self.near else None
+        if found is None:
+            return self._count_tied(threshold, prefix, shift, width, first, last)
+        # The counters of runs say in which to look; what lies behind it, nobody asks for.
+        (ties, run), step = found, self.backend.block_size
+        begin, end = first // step, min(-(-last // step), len(ties))
+        if 1 << shift >= step:
+            counts = [0] * (1 << width)
+            for i in range(begin, end):
+                counts[(i * step >> shift) - (prefix << width)] += int(ties[i])
+            return counts
+        inside = max(first, run * step), min(last, (run + 1) * step)
+        counts = [*self._count_tied(threshold, prefix, shift, width, *inside)]
+        counts[0] += int(ties[begin:run].sum())
+        return counts
+
+    def _count_tied(
+        self, threshold: int, prefix: int, shift: int, width: int, first: int, last: int
+    ) -> Sequence[int]:
+        """Count ties by a digit of their positions, those from `first` to `last`."""
         parts = []
         for column in self.columns:
             start, stop = max(first - column.offset, 0), min(last - column.offset, column.size)

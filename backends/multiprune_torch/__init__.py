@@ -2,5 +2,6 @@
 
 from multiprune_torch import prune
 from multiprune_torch.backend import backend
+from multiprune_torch.sparse import to_csr
 
-__all__ = ["backend", "prune"]
+__all__ = ["backend", "prune", "to_csr"]

@@ -51,6 +51,16 @@ def test_digests_equal_the_oracle(masks):
     assert found == given_bits(masks)
 
 
+@given(masks=named_masks(), step=st.integers(1, 9))
+def test_a_digest_taken_block_by_block_is_the_same(masks, step):
+    packed_bits = {name: (mask.shape, oracle.pack(mask)) for name, mask in masks.items()}
+    blocks = {
+        name: (shape, iter([bits[i : i + step] for i in range(0, len(bits), step)]))
+        for name, (shape, bits) in packed_bits.items()
+    }
+    assert packed.digest(blocks) == packed.digest(packed_bits) == oracle.digest(masks)
+
+
 MASKS = {"a": np.array([True, False, True]), "b": np.ones((2, 4), dtype=bool)}
 
 

@@ -50,7 +50,10 @@ def test_a_backend_imports_its_own_framework_and_no_other_backend(package, frame
     if not files:
         pytest.fail(f"{folder} is empty")
     own = {"multiprune", f"multiprune_{package}", framework, "array_api_compat", "numpy"}
-    extras = {"jax": {"jaxlib", "optax", "safetensors"}, "numpy": {"safetensors"}}
+    extras = {
+        "jax": {"jaxlib", "optax", "safetensors"},
+        "numpy": {"safetensors", "scipy", "backports", "compression"},
+    }
     for path in files:
         foreign = roots(path) - STANDARD - own - extras.get(package, {"safetensors", "ml_dtypes"})
         assert not foreign, f"{path.name} imports {foreign}"
