@@ -1,1 +1,4 @@
-"""Benchmarks: multiprune and torch.nn.utils.prune side by side, each run in a fresh process."""
+"""Benchmarks: multiprune beside torch.nn.utils.prune, and beside sorting in JAX.
+
+Each run is a fresh process.
+"""

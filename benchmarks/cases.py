@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from benchmarks.beside_jax import WAYS
 from benchmarks.worker import Job
 
 BOTH = ("multiprune", "torch")
@@ -20,7 +21,8 @@ class Measurement:
     job : dict
         What the worker is told, less the side and the device.
     sides : tuple of str
-        ``"multiprune"``, ``"torch"``, ``"dense"`` or, where only one thing runs, ``"alone"``.
+        ``"multiprune"``, ``"torch"``, ``"dense"``, in JAX `WAYS` and ``"known"`` (the threshold
+        is), or, where only one thing runs, ``"alone"``.
     most_runs : int
         Fewer runs than asked for, where one run is long.
     needs : float
@@ -82,7 +84,14 @@ def measurements(quick: bool) -> dict[str, Measurement]:
     for batch in (1, 32):
         job = {"kind": "forward", "batch": batch, "calls": 20 if quick else 100} | linear
         every.append(Measurement(f"forward{batch}", job, (*BOTH, "dense"), most_runs=3))
+    chain = {"kind": "forward", "batch": 1, "calls": 50} | _size(64, 64, 20 if quick else 200)
+    every.append(Measurement("modules", chain, (*BOTH, "dense"), most_runs=3))
     every.append(Measurement("copy", {"kind": "copy"} | large, ("alone",), needs=3))
+    tree = {**_size(100 if quick else 1000, 1000, 22), "amount": 0.8}
+    every.append(Measurement("jax", {"kind": "jax"} | tree, WAYS, most_runs=3, needs=20))
+    # Row by row and column by column larger: no two leaves have one shape.
+    leaves = {"kind": "jax-compile"} | _size(203, 5, 20 if quick else 200)
+    every.append(Measurement("jax-compile", leaves, ("multiprune", "known"), most_runs=3))
     return {measurement.key: measurement for measurement in every}
 
 

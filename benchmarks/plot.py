@@ -26,7 +26,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
-_TICKS = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+_TICKS = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 def draw(
@@ -85,7 +85,8 @@ def draw(
         axes.grid(axis="x", color=GREY, alpha=0.25)
         axes.set_axisbelow(True)
         axes.set_ylim(len(bars) - 0.4, -0.6)
-        axes.set_xlabel("times better than torch.nn.utils.prune (time, or memory where it says so)")
+        what = "torch.nn.utils.prune, or than what is named (time, or memory where it says so)"
+        axes.set_xlabel(f"times better than {what}")
         axes.set_title(title, loc="left", fontsize=12, fontweight="bold", pad=26)
         handles = [Line2D([], [], color=BLUE, linewidth=7, label="multiprune")]
         if any(outcome.reached is False for _, outcome, _, _ in bars):

@@ -150,13 +150,36 @@ def forward(batch: int, phase: str) -> Callable[..., Outcome]:
             median(run[phase] for run in raw[f"forward{batch}"][side])
             for side in ("multiprune", "torch", "dense")
         )
+        target, reached = "", None
+        if phase == "train":
+            target, reached = "at most torch's", ours <= theirs
+        elif batch == 1:
+            target, reached = "1.1 of dense", ours <= 1.1 * dense
         return Outcome(
             f"{_time(ours)}, {ours / dense:.2f} of dense",
             f"{_time(theirs)}, {theirs / dense:.2f} of dense",
             theirs / ours,
+            target=target,
+            reached=reached,
         )
 
     return read
+
+
+def per_module(raw: Raw, sizes: Mapping[str, Measurement]) -> Outcome:
+    """Read what pruning adds to the evaluation of one small layer among many."""
+    ours, theirs, dense = (
+        median(run["eval"] for run in raw["modules"][side])
+        for side in ("multiprune", "torch", "dense")
+    )
+    layers = sizes["modules"].job["layers"]
+    added, by_torch = ((each - dense) / layers for each in (ours, theirs))
+    return Outcome(
+        f"{added * 1e6:+.1f} µs",
+        f"{by_torch * 1e6:+.1f} µs",
+        target="5 µs more than dense",
+        reached=added <= 5e-6,
+    )
 
 
 def copies(raw: Raw, _: Mapping[str, Measurement]) -> Outcome:
@@ -164,6 +187,45 @@ def copies(raw: Raw, _: Mapping[str, Measurement]) -> Outcome:
     copy = _seconds(raw, "copy", "alone")
     ours, theirs = (_seconds(raw, "100m", side) / copy for side in ("multiprune", "torch"))
     return Outcome(f"{ours:.1f} copies of {_time(copy)}", f"{theirs:.1f} copies")
+
+
+def in_jax(ours: str, peer: str, least: float) -> Callable[..., Outcome]:
+    """Read the time of one of our ways in JAX beside that of a peer."""
+
+    def read(raw: Raw, _: Mapping[str, Measurement]) -> Outcome:
+        mine, theirs = (_seconds(raw, "jax", side) for side in (ours, peer))
+        target = f"{least:g} times faster"
+        ratio = theirs / mine
+        return Outcome(_time(mine), _time(theirs), ratio, least, target, ratio >= least)
+
+    return read
+
+
+def memory_in_jax(raw: Raw, _: Mapping[str, Measurement]) -> Outcome:
+    """Read the peak above the params, of the worst run, in what is returned."""
+    over = {
+        side: max(run["peak"][0] - run["returned"] for run in raw["jax"][side]) / MIB
+        for side in ("eager", "top_k")
+    }
+    returned = raw["jax"]["eager"][0]["returned"] / MIB
+    return Outcome(
+        f"returned {over['eager']:+.0f} MiB",
+        f"returned {over['top_k']:+.0f} MiB",
+        (returned + over["top_k"]) / (returned + over["eager"]),
+        target="returned + 64 MiB",
+        reached=over["eager"] <= 64,
+    )
+
+
+def compiling(raw: Raw, _: Mapping[str, Measurement]) -> Outcome:
+    """Read the time of compiling, relative to a comparison with a known threshold."""
+    ours, known = (_seconds(raw, "jax-compile", side) for side in ("multiprune", "known"))
+    return Outcome(
+        f"{_time(ours)}, {ours / known:.1f} of known",
+        _time(known),
+        target="4 of known",
+        reached=ours <= 4 * known,
+    )
 
 
 def _time(seconds: float) -> str:

@@ -88,7 +88,7 @@ class Results:
         table = Table(title=self.title, caption=f"medians of up to {self.runs} fresh processes")
         table.add_column("case", no_wrap=True)
         table.add_column("multiprune", justify="right")
-        table.add_column("torch.nn.utils.prune", justify="right")
+        table.add_column("torch.nn.utils.prune, or as named", justify="right")
         table.add_column("ratio", justify="right")
         table.add_column("to reach")
         table.add_column("reached", justify="center")
@@ -112,7 +112,7 @@ def document(tables: Sequence[Results]) -> dict[str, Any]:
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {
             "python": platform.python_version(),
-            **{name: _version(name) for name in ("multiprune", "torch", "numpy")},
+            **{name: _version(name) for name in ("multiprune", "torch", "numpy", "jax")},
         },
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",

@@ -15,13 +15,14 @@ class Row:
     """A row of the table: which measurements it needs and how it reads them.
 
     The title is a template: the sizes of the first measurement are put in, so that it says what
-    really ran.
+    really ran. `on` are the devices on which it is measured.
     """
 
     name: str
     template: str
     needs: tuple[str, ...]
     read: Callable[[Raw, Mapping[str, Measurement]], Outcome]
+    on: tuple[str, ...] = ("cpu", "cuda")
 
     def title(self, sizes: Mapping[str, Measurement]) -> str:
         """Return the title for the sizes measured."""
@@ -36,12 +37,13 @@ def _count(entries: int) -> str:
     return f"{entries:,}"
 
 
+CPU, CUDA = ("cpu",), ("cuda",)
 ROWS = (
     Row("10m", "{n} float32, {layers} layers", ("10m",), readings.faster("10m", 20)),
     Row("100m", "{n} float32, {layers} layers", ("100m",), readings.faster("100m", 25)),
     Row("floor", "  in floors (see README)", ("100m", "floor"), readings.floor),
     Row("memory", "  peak memory above the model", ("100m",), readings.memory),
-    Row("copy", "  in copies on the device", ("100m", "copy"), readings.copies),
+    Row("copy", "  in copies on the device", ("100m", "copy"), readings.copies, CUDA),
     Row("1g", "{n} float32, {layers} layers", ("1g", "100m"), readings.huge),
     Row("bf16", "{n} bfloat16, {layers} layers", ("bf16",), readings.faster("bf16", 20)),
     Row("small", "{layers:,} layers of {rows}x{cols}", ("small",), readings.faster("small", 3)),
@@ -54,5 +56,29 @@ ROWS = (
     Row("train1", "forward + backward, batch 1", ("forward1",), readings.forward(1, "train")),
     Row("train32", "forward + backward, batch 32", ("forward32",), readings.forward(32, "train")),
     Row("eval1", "forward in eval, batch 1", ("forward1",), readings.forward(1, "eval")),
+    Row("modules", "  {layers} of {rows}x{cols}, per module", ("modules",), readings.per_module),
     Row("eval32", "forward in eval, batch 32", ("forward32",), readings.forward(32, "eval")),
+    *(
+        Row(
+            f"jax-{ours}-{peer}",
+            f"JAX {ours}, {{n}} float32, beside {peer}",
+            ("jax",),
+            readings.in_jax(ours, peer, least),
+            CPU,
+        )
+        for ours, peer, least in (
+            ("eager", "top_k", 100),
+            ("eager", "argsort", 40),
+            ("jit", "top_k", 15),
+            ("jit", "argsort", 15),
+        )
+    ),
+    Row("jax-memory", "  eager peak, beside top_k", ("jax",), readings.memory_in_jax, CPU),
+    Row(
+        "jax-compile",
+        "JAX compiling, {layers} leaves, beside known",
+        ("jax-compile",),
+        readings.compiling,
+        CPU,
+    ),
 )

@@ -52,8 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = [
             row
             for row in ROWS
-            if (not options.only or row.name in options.only)
-            and (row.name != "copy" or device == "cuda" or options.only)
+            if (not options.only or row.name in options.only) and (device in row.on or options.only)
         ]
         raw, notes = _measure(rows, device, runs, options.quick, console)
         table = results.Results(device, runs, options.quick, rows, raw, notes)

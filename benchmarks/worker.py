@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from benchmarks import beside_jax
 from benchmarks.memory import Watch
 
 Job = dict[str, Any]
@@ -42,6 +43,8 @@ def main() -> None:
         "floor": _floor,
         "copy": _copy,
         "forward": _forward,
+        "jax": beside_jax.prune,
+        "jax-compile": beside_jax.compiling,
     }
     figures = kinds[job["kind"]](job)
     print(json.dumps({**figures, "threads": torch.get_num_threads()}))
@@ -122,11 +125,15 @@ def _copy(job: Job) -> Job:
 
 
 def _forward(job: Job) -> Job:
-    """Time a layer in use: forward and backward in training, forward alone in evaluation."""
+    """Time layers in use: forward and backward in training, forward alone in evaluation."""
     torch.manual_seed(_SEED)
-    layer = nn.Linear(job["cols"], job["rows"], device=job["device"])
+    linears = [
+        nn.Linear(job["cols"], job["rows"], device=job["device"]) for _ in range(job["layers"])
+    ]
     if job["side"] != "dense":
-        _pruner(job["side"]).l1_unstructured(layer, "weight", amount=AMOUNT)
+        for linear in linears:
+            _pruner(job["side"]).l1_unstructured(linear, "weight", amount=AMOUNT)
+    layer = linears[0] if len(linears) == 1 else nn.Sequential(*linears)
     batch = torch.randn(job["batch"], job["cols"], device=job["device"])
 
     def train() -> None:

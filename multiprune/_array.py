@@ -9,10 +9,15 @@ from typing import Any
 
 import array_api_compat
 
-__all__ = ["Array", "dtype_name", "namespace_of"]
+__all__ = ["Array", "dtype_name", "is_array", "namespace_of"]
 
 Array = Any
 """An array of some framework. Arrays have no common base class, so the type says only that."""
+
+
+def is_array(thing: object) -> bool:
+    """Whether it is an array of a namespace of the standard, or of one that is made to fit it."""
+    return bool(array_api_compat.is_array_api_obj(thing))
 
 
 def namespace_of(*arrays: Array) -> Any:

@@ -6,12 +6,15 @@ count digits fast. Everything else is arithmetic on what these return. A leaf: o
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from multiprune._array import Array
+from multiprune.cut import Cut
 from multiprune.keys import Format
+from multiprune.ranking import LiveEntries
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "CountsItself", "OwnEntries"]
 
 
 class Backend(Protocol):
@@ -75,3 +78,40 @@ class Backend(Protocol):
 
     def from_numpy(self, array: Any) -> Array:
         """Return a NumPy array, ml_dtypes included, as a tensor of the same dtype."""
+
+
+class OwnEntries(LiveEntries, Protocol):
+    """Entries that a backend counts and masks in a way of its own."""
+
+    def keep(self, column: int, cut: Cut, like: Array) -> tuple[Array, int]:
+        """Turn the cut into one column's mask; see `multiprune.counting.BlockEntries.keep`."""
+
+
+@runtime_checkable
+class CountsItself(Protocol):
+    """A backend that does not read some tensors in blocks, such as those of an accelerator."""
+
+    def entries(
+        self,
+        scores: Sequence[Array],
+        masks: Sequence[Array | None],
+        bits: int,
+        fmt: Format,
+        *,
+        signed: bool,
+        seed: int | None,
+    ) -> OwnEntries | None:
+        """Return what counts these tensors, or None for those that are read in blocks.
+
+        Parameters
+        ----------
+        scores, masks : sequence of array
+            In the order of positions; prior masks of 0 and 1 or None.
+        bits : int
+            How wide a key is.
+        fmt : Format
+            What the scores are ranked as.
+        signed : bool
+        seed : int or None
+            Of random draws, which are ranked then instead of the scores.
+        """

@@ -43,12 +43,16 @@ class Column:
         ``keys(start, stop)`` returns the keys of these entries, 1-D.
     alive : callable, optional
         ``alive(start, stop)`` returns True where an entry is unpruned; None if all are.
+    positions : callable, optional
+        ``positions(indices)`` returns the positions of entries of this column, for a shard whose
+        entries are not consecutive in its tensor. None if they follow `offset`.
     """
 
     size: int
     offset: int
     keys: Callable[[int, int], Array]
     alive: Callable[[int, int], Array] | None = None
+    positions: Callable[[Array], Array] | None = None
 
 
 class BlockEntries:
@@ -62,12 +66,24 @@ class BlockEntries:
         How wide a key is.
     backend : Backend
         Who counts.
+    size : int, optional
+        How many positions there are, where other processes hold columns, too.
+    digit_bits : int, optional
+        How many bits a pass resolves, where each is an exchange of 2**digit_bits counters.
     """
 
-    def __init__(self, columns: Sequence[Column], key_bits: int, backend: Backend) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        key_bits: int,
+        backend: Backend,
+        *,
+        size: int | None = None,
+        digit_bits: int | None = None,
+    ) -> None:
         self.columns, self.key_bits, self.backend = columns, key_bits, backend
-        self.size = sum(column.size for column in columns)
-        self.digit_bits = 8 if self.size < _SMALL else 16
+        self.size = sum(column.size for column in columns) if size is None else size
+        self.digit_bits = digit_bits or (8 if self.size < _SMALL else 16)
 
     def count_keys(self, prefix: int, shift: int, width: int) -> Sequence[int]:
         """Count live entries by a digit of their keys; see `LiveEntries`."""
@@ -83,12 +99,16 @@ class BlockEntries:
         first, last = prefix << (shift + width), (prefix + 1 << (shift + width)) - 1
 
         def digits(column: Column, start: int, stop: int) -> Array:
-            if column.offset + stop <= first or column.offset + start > last:
+            if column.positions is None and (
+                column.offset + stop <= first or column.offset + start > last
+            ):
                 stop = start  # no position of this block starts with the prefix
             tied = column.keys(start, stop) == threshold
             if column.alive is not None:
                 tied &= column.alive(start, stop)
-            positions = self.backend.where(tied) + (column.offset + start)
+            indices = self.backend.where(tied) + start
+            spread = column.positions
+            positions = indices + column.offset if spread is None else spread(indices)
             return _digits(positions, None, prefix, shift, width, self.size.bit_length())
 
         return self._count(digits, 1 << width)
@@ -124,6 +144,14 @@ class BlockEntries:
             keys = source.keys(start, stop)
             alive = None if source.alive is None else source.alive(start, stop)
             first = source.offset + start
+            if source.positions is not None:
+                keep = keys > cut.threshold
+                tied = self.backend.where(keys == cut.threshold)
+                keep[tied] = source.positions(tied + start) > cut.position
+                if alive is not None:
+                    keep &= alive
+                self.backend.write(mask, start, stop, keep)
+                return
             for i, j, threshold in cut.spans(first, source.offset + stop):
                 keep = keys[i - first : j - first] > threshold
                 if alive is not None:

@@ -13,7 +13,7 @@ from typing import Any
 from multiprune._array import Array
 from multiprune.errors import SeedError
 
-__all__ = ["DRAW_BITS", "as_seed", "draws"]
+__all__ = ["DRAW_BITS", "as_seed", "draws", "draws_at"]
 
 DRAW_BITS = 32
 _WORD = 0xFFFF_FFFF
@@ -60,7 +60,36 @@ def draws(seed: int, start: int, stop: int, *, xp: Any) -> Array:
     Clauses RAND-01 to RAND-03: the counter's words are the position divided by 4, and the position
     modulo 4 says which output word is taken.
     """
-    counter = xp.arange(start >> 2, (stop + 3) >> 2, dtype=xp.uint64)
+    words = _words(seed, xp.arange(start >> 2, (stop + 3) >> 2, dtype=xp.uint64))
+    flat = xp.reshape(xp.stack(words, axis=1), (-1,))
+    return flat[start & 3 : (start & 3) + stop - start]
+
+
+def draws_at(seed: int, positions: Array, *, xp: Any) -> Array:
+    """Return the random numbers of single positions, in any order: those of a shard.
+
+    Parameters
+    ----------
+    seed : int
+        64 bits.
+    positions : uint64 array, shape (n,)
+    xp : namespace
+
+    Returns
+    -------
+    uint64 array, shape (n,)
+        What `draws` gives for each of them.
+    """
+    words = _words(seed, positions >> 2)
+    place = positions & 3
+    chosen = words[3]
+    for i in (0, 1, 2):
+        chosen = xp.where(place == i, words[i], chosen)
+    return chosen
+
+
+def _words(seed: int, counter: Array) -> list[Array]:
+    """Return the four output words of each counter."""
     zero = counter & 0
     words = [counter & _WORD, counter >> 32, zero, zero]
     key = [seed & _WORD, seed >> 32]
@@ -73,5 +102,4 @@ def draws(seed: int, start: int, stop: int, *, xp: Any) -> Array:
             first & _WORD,
         ]
         key = [(k + w) & _WORD for k, w in zip(key, _WEYL, strict=True)]
-    flat = xp.reshape(xp.stack(words, axis=1), (-1,))
-    return flat[start & 3 : (start & 3) + stop - start]
+    return words

@@ -11,14 +11,20 @@ from math import prod
 from typing import Any
 
 from multiprune._array import Array, dtype_name, namespace_of
-from multiprune.backend import Backend
+from multiprune.backend import Backend, CountsItself, OwnEntries
 from multiprune.counting import BlockEntries, Column
 from multiprune.cut import Cut
 from multiprune.draws import DRAW_BITS, as_seed
 from multiprune.errors import DtypeError
 from multiprune.keys import Format, key_bits, promote, score_of
 from multiprune.methods import PruningMethod, RandomUnstructured
-from multiprune.plain import PlainColumn, PlainEntries, random_under, score_under
+from multiprune.plain import (
+    PlainColumn,
+    PlainEntries,
+    positions_of,
+    random_under,
+    score_under,
+)
 from multiprune.ranking import Sum, find_cut
 from multiprune.registry import backend_of
 from multiprune.report import Report, TensorReport
@@ -72,8 +78,14 @@ class Ranking:
         # Columns refer to tensors, never back to the ranking: nothing must wait for the collector.
         what = (promoted, self.signed, self.seed)
         places = list(zip(scores, masks or [None] * len(sizes), sizes, offsets, strict=False))
-        self.entries: BlockEntries | PlainEntries
-        if backend is not None:
+        given = [mask for _, mask, _, _ in places]
+        options: Any = {"signed": self.signed, "seed": self.seed}
+        self.entries: BlockEntries | PlainEntries | OwnEntries
+        if isinstance(backend, CountsItself) and (
+            own := backend.entries(scores, given, bits, promoted, **options)
+        ):
+            self.entries = own
+        elif backend is not None:
             columns = [
                 _column(backend, _keys(backend, score, *what, offset), mask, size, offset)
                 for score, mask, size, offset in places
@@ -138,16 +150,16 @@ def _plain(
     size: int,
     offset: int,
 ) -> PlainColumn:
-    flat = xp.reshape(score, (-1,))
+    def positions() -> Array:
+        return positions_of(score, offset, xp=xp)
+
     if seed is not None:
-        under = random_under(seed, offset, size, xp=xp)
+        under = random_under(seed, positions, xp=xp)
     else:
+        ranked = score
         if fmt.kind == "complex":
-            flat = xp.abs(xp.astype(flat, getattr(xp, fmt.name)))
-        flat = xp.astype(flat, getattr(xp, fmt.real.name))
-        under = score_under(flat, fmt.real, signed=signed, xp=xp)
-    if mask is None:
-        alive = xp.ones(size, dtype=xp.bool)
-    else:
-        alive = xp.reshape(xp.astype(mask, xp.bool), (-1,))
-    return PlainColumn(size, offset, under, alive)
+            ranked = xp.abs(xp.astype(score, getattr(xp, fmt.name)))
+        ranked = xp.astype(ranked, getattr(xp, fmt.real.name))
+        under = score_under(ranked, fmt.real, signed=signed, xp=xp)
+    alive = None if mask is None else xp.astype(mask, xp.bool)
+    return PlainColumn(size, under, alive, positions)

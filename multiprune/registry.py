@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from multiprune._array import Array
+from multiprune._array import Array, is_array
 from multiprune.backend import Backend
 from multiprune.errors import BackendError
 
@@ -32,7 +32,7 @@ def backend_of(tensor: Array) -> Backend | None:
         root = base.__module__.partition(".")[0]
         if root in _points():
             return backend_named(root)
-    if not hasattr(tensor, "__array_namespace__"):
+    if not is_array(tensor):
         known = ", ".join(sorted(_points()))
         raise BackendError(
             f"{type(tensor).__module__}.{type(tensor).__qualname__} is no array that multiprune "

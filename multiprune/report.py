@@ -65,6 +65,8 @@ class Report:
         How many entries had exactly that score, and how many of those went.
     method : str
         Name of the pruning method.
+    way : str
+        How masks are kept, where that is a choice: "in place", "reparametrized", or both.
 
     Examples
     --------
@@ -79,6 +81,7 @@ class Report:
     ties: int = 0
     tied_pruned: int = 0
     method: str = ""
+    way: str = ""
 
     @property
     def size(self) -> int:
@@ -131,7 +134,8 @@ class Report:
             f"{self.tied_pruned:,} of {self.ties:,} tied there went" if self.ties > 1 else "",
         ]
         head = ", ".join(part for part in parts if part)
-        return f"{self.method}: {head}" if self.method else head
+        title = ", ".join(filter(None, (self.method, self.way)))
+        return f"{title}: {head}" if title else head
 
     def _warnings(self) -> list[str]:
         if not self.collapsed:

@@ -1,13 +1,14 @@
 """Room: how JAX shows scores as keys and counts digits; see `multiprune.backend.Backend`.
 
 On a CPU an array's memory is read where it lies, as a NumPy view: the same integer counting as
-everywhere, nothing to compile, and no unit that flushes subnormals. An array on an accelerator is
-fetched; `multiprune_jax.global_unstructured` ranks it where it is (`multiprune_jax.traced`).
+everywhere, nothing to compile, and no unit that flushes subnormals. Arrays on an accelerator or a
+mesh stay there: they are counted by `multiprune_jax.device`.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -16,10 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from multiprune.draws import draws
-from multiprune.errors import DtypeError, ParametersTypeError
+from multiprune.errors import DtypeError, ParametersError, ParametersTypeError
 from multiprune.keys import Format, order
+from multiprune_jax.device import DeviceEntries
 
-__all__ = ["JaxBackend", "aligned", "backend", "check_width", "is_on_a_cpu", "is_tied", "place"]
+__all__ = [
+    "JaxBackend",
+    "aligned",
+    "are_on_one_cpu",
+    "backend",
+    "check_width",
+    "is_on_a_cpu",
+    "place",
+]
 
 _Host = npt.NDArray[Any]
 _ALIGNMENT = 64
@@ -43,6 +53,28 @@ class JaxBackend:
                 "which can be traced, or prune outside."
             )
         return str(tensor.dtype.name)
+
+    def entries(
+        self,
+        scores: Sequence[jax.Array],
+        masks: Sequence[Any],
+        bits: int,
+        fmt: Format,
+        *,
+        signed: bool,
+        seed: int | None,
+    ) -> DeviceEntries | None:
+        """Return what counts arrays that are not on a CPU; None for those that are.
+
+        Raises
+        ------
+        ParametersError
+            If they lie on different devices (a ValueError).
+        """
+        given = [*enumerate(scores), *enumerate(masks)]
+        if are_on_one_cpu((f"tensor {i}", a) for i, a in given if isinstance(a, jax.Array)):
+            return None
+        return DeviceEntries(scores, masks, bits, (fmt, signed, seed))
 
     def flat(self, tensor: jax.Array, start: int, stop: int) -> _Host:
         """Return a run of entries in row-major order, on the host."""
@@ -145,12 +177,12 @@ def place(array: _Host, like: jax.Array) -> jax.Array:
 
     It is tied to that device only if `like` is: arrays that are not move freely to a mesh.
     """
-    where = like.sharding if is_tied(like) else None
+    where = like.sharding if _is_tied(like) else None
     placed: jax.Array = jax.device_put(array, where, may_alias=True)
     return placed
 
 
-def is_tied(array: jax.Array) -> bool:
+def _is_tied(array: jax.Array) -> bool:
     """Whether an array was put on its device on purpose, so that JAX will not move it."""
     return bool(getattr(array, "committed", getattr(array, "_committed", True)))
 
@@ -161,6 +193,25 @@ def is_on_a_cpu(array: Any) -> bool:
         return False
     devices: list[Any] = list(array.sharding.device_set)
     return len(devices) == 1 and devices[0].platform == "cpu"
+
+
+def are_on_one_cpu(named: Iterable[tuple[str, jax.Array]]) -> bool:
+    """Whether all arrays lie in the memory of one CPU device, where they can be read in place.
+
+    Raises
+    ------
+    ParametersError
+        If they lie on different devices (a ValueError).
+    """
+    arrays = list(named)
+    tied = {frozenset(a.sharding.device_set): name for name, a in arrays if _is_tied(a)}
+    if len(tied) > 1:
+        told = "; ".join(f"{name} on {sorted(map(str, on))}" for on, name in tied.items())
+        raise ParametersError(
+            f"arrays lie on different devices: {told}. Rule: one call ranks arrays of one "
+            "device, or of one mesh. Move them together with jax.device_put."
+        )
+    return all(is_on_a_cpu(array) for _, array in arrays)
 
 
 backend = JaxBackend()

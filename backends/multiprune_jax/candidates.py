@@ -15,7 +15,7 @@ import numpy as np
 
 from multiprune.errors import MaskError, ParametersError, ScoresError, ScoresShapeError
 from multiprune.masks import check_mask
-from multiprune_jax.backend import check_width, is_on_a_cpu, is_tied
+from multiprune_jax.backend import are_on_one_cpu, check_width, is_on_a_cpu
 from multiprune_jax.paths import Tree, check_masks
 
 __all__ = ["Candidates", "Where", "as_mask", "is_weight", "named_leaves"]
@@ -92,19 +92,11 @@ class Candidates:
         ParametersError
             If it lies on different devices (a ValueError).
         """
-        tied = {
-            frozenset(array.sharding.device_set): name
+        return are_on_one_cpu(
+            (name, array)
             for source in (self.leaves, self.scores, self.masks)
             for name, array in source.items()
-            if is_tied(array)
-        }
-        if len(tied) > 1:
-            told = "; ".join(f"{name} on {sorted(map(str, on))}" for on, name in tied.items())
-            raise ParametersError(
-                f"arrays lie on different devices: {told}. Rule: one call ranks arrays of one "
-                "device, or of one mesh. Move them together with jax.device_put."
-            )
-        return all(is_on_a_cpu(array) for array in self.arrays)
+        )
 
     def _matched(self, given: Mapping[str, Any]) -> dict[str, jax.Array]:
         """Return one array of scores for each leaf that is ranked."""
@@ -145,9 +137,12 @@ def as_mask(mask: Any, name: str) -> jax.Array:
             f"the mask of {name} is a traced {mask.dtype}. Rule: masks are 0 and 1, which cannot "
             "be checked under jit, so there they are bool [MASK-03]. Write mask.astype(bool)."
         )
-    values = np.asarray(mask)
-    check_mask(values, mask, name, xp=_Numpy)
     with jax.ensure_compile_time_eval():
+        if isinstance(mask, jax.Array) and not is_on_a_cpu(mask):  # it is checked where it lies
+            check_mask(mask, mask, name, xp=jnp)
+            return mask == 1
+        values = np.asarray(mask)
+        check_mask(values, mask, name, xp=_Numpy)
         return jnp.asarray(values == 1)
 
 

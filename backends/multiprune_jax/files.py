@@ -11,10 +11,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from multiprune.packed import MaskFileError, decode, encode
+from multiprune_jax.backend import place
 from multiprune_jax.paths import Tree, check_masks
 
 __all__ = ["load_masks", "save_masks"]
@@ -36,17 +38,21 @@ def save_masks(path: str | os.PathLike[str], masks: Any) -> str:
 
     Notes
     -----
-    Clauses FILE-01 to FILE-05.
+    Clauses FILE-01 to FILE-05. Where several processes hold shards of the masks, all of them call
+    this; each sees one whole mask at a time, and the first writes the file before any returns.
     """
     leaves = Tree(masks).leaves
-    arrays = {name: np.asarray(mask) == 1 for name, mask in leaves.items()}
+    arrays = {name: _whole(leaves[name]) == 1 for name in sorted(leaves)}
     bits = {name: (array.shape, array.tobytes()) for name, array in arrays.items()}
     tensors, metadata = encode(bits)
-    save_file(
-        {name: np.frombuffer(packed, dtype=np.uint8) for name, packed in tensors.items()},
-        path,
-        metadata=metadata,
-    )
+    if jax.process_index() == 0 or not any(map(_is_shared, leaves.values())):
+        save_file(
+            {name: np.frombuffer(packed, dtype=np.uint8) for name, packed in tensors.items()},
+            path,
+            metadata=metadata,
+        )
+    if any(map(_is_shared, leaves.values())):
+        multihost_utils.sync_global_devices("multiprune_jax.save_masks")
     return metadata["sha256"]
 
 
@@ -57,7 +63,8 @@ def load_masks(path: str | os.PathLike[str], like: Any = None) -> Any:
     ----------
     path : path
     like : pytree, optional
-        Parameters to return the masks in the structure of, None where the file has no mask.
+        Parameters to return the masks in the structure of, None where the file has no mask. Each
+        mask is put where its leaf lies, and sharded as it is.
 
     Returns
     -------
@@ -91,12 +98,28 @@ def load_masks(path: str | os.PathLike[str], like: Any = None) -> Any:
                 "masks are one-dimensional U8 tensors [FILE-04]."
             )
     found = decode({name: array.tobytes() for name, array in packed.items()}, metadata)
-    masks: dict[str, jax.Array] = {
-        name: jnp.array(np.frombuffer(bits, dtype=np.bool_).reshape(shape))
+    masks = {
+        name: np.frombuffer(bits, dtype=np.bool_).reshape(shape)
         for name, (shape, bits) in found.items()
     }
     if like is None:
-        return masks
+        return {name: jnp.array(mask) for name, mask in masks.items()}
     tree = Tree(like)
     check_masks(masks, tree.leaves, "like")
-    return tree.replace(masks)
+    return tree.replace({name: _placed(mask, tree.leaves[name]) for name, mask in masks.items()})
+
+
+def _is_shared(mask: Any) -> bool:
+    """Whether other processes hold parts of it."""
+    return isinstance(mask, jax.Array) and not mask.is_fully_addressable
+
+
+def _whole(mask: Any) -> np.ndarray[Any, Any]:
+    if not _is_shared(mask):
+        return np.asarray(mask)
+    return np.asarray(multihost_utils.process_allgather(mask, tiled=True))
+
+
+def _placed(mask: np.ndarray[Any, Any], leaf: Any) -> jax.Array:
+    """Put a mask where its leaf lies, and as it is sharded."""
+    return place(mask.copy(), leaf) if isinstance(leaf, jax.Array) else jnp.array(mask)

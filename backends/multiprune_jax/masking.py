@@ -14,9 +14,10 @@ import numpy as np
 
 from multiprune.report import Report, TensorReport
 from multiprune_jax.backend import aligned, is_on_a_cpu, place
+from multiprune_jax.columns import count_where
 from multiprune_jax.paths import Tree, check_masks
 
-__all__ = ["apply_masks", "counted", "masked", "report_of", "tensor_reports"]
+__all__ = ["apply_masks", "count_kept", "counted", "masked", "report_of", "tensor_reports"]
 
 
 def apply_masks(params: Any, masks: Any) -> Any:
@@ -82,8 +83,17 @@ def tensor_reports(leaves: Mapping[str, Any], kept: Sequence[int]) -> list[Tenso
     ]
 
 
+def count_kept(mask: Any) -> int:
+    """Count the unpruned entries of a mask with values, where it lies."""
+    if isinstance(mask, np.ndarray) or is_on_a_cpu(mask):
+        return int(np.count_nonzero(np.asarray(mask)))
+    with jax.ensure_compile_time_eval():
+        kept = jnp.asarray(mask, jnp.bool_)
+        return int(count_where([kept, ~kept])[0])
+
+
 def counted(masks: Mapping[str, Any], method: str) -> Report:
     """Make a report of masks with values, by name."""
-    ordered = {name: np.asarray(masks[name]) for name in sorted(masks)}
-    kept = [int(np.count_nonzero(mask)) for mask in ordered.values()]
+    ordered = {name: masks[name] for name in sorted(masks)}
+    kept = [count_kept(mask) for mask in ordered.values()]
     return Report(tensor_reports(ordered, kept), method=method)

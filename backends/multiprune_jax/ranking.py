@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from multiprune.draws import DRAW_BITS, as_seed
 from multiprune.errors import AmountTypeError, DtypeError
@@ -32,8 +31,10 @@ from multiprune.methods import (
 from multiprune.structured import channel_norms, check_dim, check_norm
 from multiprune_jax.bits import draws, ordered
 from multiprune_jax.candidates import as_mask
+from multiprune_jax.columns import Column
 from multiprune_jax.counts import Count
-from multiprune_jax.traced import Column, Found, find_cut
+from multiprune_jax.masking import count_kept
+from multiprune_jax.traced import Found, find_cut
 
 __all__ = ["Ranked", "mask_of", "rank"]
 
@@ -130,7 +131,7 @@ def _wanted(
     """Return how many go: a number where prior masks are known or do not matter."""
     target, size = method.target, sum(math.prod(score.shape) for score in scores)
     if not any(isinstance(mask, jax.core.Tracer) for mask in masks):
-        dead = sum(_dead(mask) for mask in masks if mask is not None)
+        dead = sum(mask.size - count_kept(mask) for mask in masks if mask is not None)
         return Count.of(target.count(size, size - dead))
     if isinstance(target.amount, int):
         return Count.of(target.amount)
@@ -142,13 +143,6 @@ def _wanted(
         "of the entries still unpruned [AMT-02], and how many those are is not known under jit. "
         "Pass an int amount (it may be traced), or sparsity=, the fraction of all."
     )
-
-
-def _dead(mask: jax.Array) -> int:
-    """Count the pruned entries of a mask that has values: by rows there, then here."""
-    with jax.ensure_compile_time_eval():
-        rows = jnp.sum(~mask, axis=-1, dtype=jnp.uint32) if mask.ndim else ~mask
-        return int(np.asarray(rows).sum(dtype=np.uint64))
 
 
 def mask_of(

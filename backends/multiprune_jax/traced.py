@@ -10,76 +10,21 @@ Clauses: RANK, TIE, MASK-01, MASK-02.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from multiprune.errors import ParametersError
-from multiprune_jax.bits import flat_index
+from multiprune_jax.columns import Column, Counts, check_size
 from multiprune_jax.counts import Count
 
-__all__ = ["Column", "Found", "find_cut"]
+__all__ = ["Found", "find_cut"]
 
-_Counts = Sequence[jax.Array]
-_barrier: Any = lax.optimization_barrier
 _DIGITS = np.arange(1, 4, dtype=np.uint32)
-
-
-@dataclass(frozen=True)
-class Column:
-    """One leaf of a ranking.
-
-    Attributes
-    ----------
-    scores : array
-        What `order` makes keys of.
-    order : callable
-        Computes the keys of the scores.
-    alive : array, optional
-        True where an entry is unpruned; None if all are.
-    """
-
-    scores: jax.Array
-    order: Callable[[jax.Array], jax.Array]
-    alive: jax.Array | None = None
-
-    @property
-    def size(self) -> int:
-        """How many entries it has."""
-        return math.prod(self.scores.shape)
-
-    def live(self) -> jax.Array:
-        """Count the unpruned entries: uint32."""
-        if self.alive is None:
-            return jnp.full((), self.size, jnp.uint32)
-        return _count([self.alive, ~self.alive])[0]
-
-    def count(self, key: jax.Array, trials: Sequence[tuple[jax.Array, jax.Array]]) -> _Counts:
-        """Count the unpruned entries before each of several (key, index).
-
-        Where an index is not 0, its key is `key`.
-        """
-        # In each pass keys and indices are computed afresh, so that no memory holds them: the
-        # barrier ties them to what changes from pass to pass.
-        scores, key, nought = _barrier((self.scores, key, jnp.uint32(0)))
-        keys, index = self.order(scores), flat_index(scores.shape, nought)
-        tied = keys == key
-        goes = [(keys < trial) | (tied & (index < border)) for trial, border in trials]
-        return _count([g if self.alive is None else g & self.alive for g in goes])
-
-    def keep(self, key: jax.Array, border: jax.Array) -> jax.Array:
-        """Return the mask: True where an entry is unpruned and not before (key, border)."""
-        keys = self.order(self.scores)
-        kept = (keys > key) | ((keys == key) & (flat_index(keys.shape) >= border))
-        mask: jax.Array = _barrier(kept if self.alive is None else kept & self.alive)
-        return mask
 
 
 class Found(NamedTuple):
@@ -146,12 +91,7 @@ def find_cut(
     Clauses RANK-01, RANK-02, RANK-06, TIE-01, TIE-02.
     """
     for column in columns:
-        if column.size >= 1 << 32:
-            raise ParametersError(
-                f"a leaf of shape {column.scores.shape} has {column.size} entries. Rule: one leaf "
-                "has fewer than 2**32 entries where JAX traces; all together may have 2**48. Split "
-                "it along its first dimension."
-            )
+        check_size(column.scores.shape)
     *offsets, size = accumulate((column.size for column in columns), initial=0)
     first = Count.of(offsets)
     sizes = jnp.asarray(np.array([column.size for column in columns], dtype=np.uint32))
@@ -202,12 +142,12 @@ def find_cut(
         end.key,
         jnp.where(some, end.stop.less(first).within(sizes), none),
         live - jnp.where(some, end.upto, none),
-        ties,
+        Count(*(jnp.where(some, part, 0) for part in ties)),
         wanted.less(below),
     )
 
 
-def _table(rows: Iterable[_Counts]) -> jax.Array:
+def _table(rows: Iterable[Counts]) -> jax.Array:
     """Return counts of all columns, one row for each trial: scalars, put together once."""
     every = list(rows)
     return jnp.stack([count for row in every for count in row]).reshape(len(every), -1).T
@@ -223,19 +163,3 @@ def _last(goes: jax.Array, values: Sequence[jax.Array]) -> jax.Array:
 
 def _last_count(goes: jax.Array, values: Sequence[Count]) -> Count:
     return Count(*(_last(goes, parts) for parts in zip(*values, strict=True)))
-
-
-def _count(conditions: Sequence[jax.Array]) -> _Counts:
-    """Count where each of several conditions holds, in one pass.
-
-    Several sums in one reduction are fused with what they sum. Of a single one XLA writes the
-    summands out first on a CPU, which takes six times as long and four bytes an entry.
-    """
-    ones = tuple(c.astype(jnp.uint32) for c in conditions)
-    zeros = (jnp.uint32(0),) * len(ones)
-    counts: _Counts = lax.reduce(ones, zeros, _add, tuple(range(ones[0].ndim)))
-    return counts
-
-
-def _add(left: Sequence[jax.Array], right: Sequence[jax.Array]) -> Sequence[jax.Array]:
-    return tuple(a + b for a, b in zip(left, right, strict=True))

@@ -16,6 +16,8 @@ import torch
 from multiprune.draws import draws
 from multiprune.errors import DtypeError
 from multiprune.keys import Format, order
+from multiprune_torch.errors import LayoutError
+from multiprune_torch.layout import is_sharded
 
 __all__ = ["TorchBackend", "backend", "host_keys"]
 
@@ -42,6 +44,12 @@ class TorchBackend:
 
     def flat(self, tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Return a run of entries in row-major order; copies no more than the rows it lies in."""
+        if is_sharded(tensor):
+            raise LayoutError(
+                f"a tensor placed as {list(tensor.placements)} was given. Rule: sharded parameters "  # type: ignore[attr-defined]
+                "are pruned together by all processes [SHARD-02]. Call prune.global_unstructured("
+                "[(module, name)], ...), for one parameter, too, or prune.prune_model."
+            )
         tensor = tensor.detach()
         if tensor.is_contiguous():
             return tensor.view(-1)[start:stop]

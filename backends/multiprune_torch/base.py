@@ -13,11 +13,11 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from multiprune.errors import ScoresShapeError
-from multiprune_torch.buffers import PrunedBuffers, masked
-from multiprune_torch.errors import NotPrunedError, UnprunableError
-from multiprune_torch.overrides import checked_mask, is_binary, is_overridden
+from multiprune_torch.buffers import PrunedBuffers, is_binary, masked
+from multiprune_torch.errors import NotPrunedError, ScriptError, UnprunableError, about
+from multiprune_torch.overrides import next_mask, scales
 from multiprune_torch.parameters import Place, read
-from multiprune_torch.ranking import entry_masks, mask_dtype_of
+from multiprune_torch.ranking import mask_dtype_of
 from multiprune_torch.reparametrization import all_or_nothing, install, refresh, uninstall
 from multiprune_torch.scores import check_scores
 
@@ -37,10 +37,20 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
     _scales = False
     """Whether a user's mask holds other values than 0 and 1, and is multiplied as in torch."""
 
+    @property
+    def __name__(self) -> str:
+        """Asked for by torch.jit.script, of every hook, before it fails to compile it."""
+        raise ScriptError(
+            f"{self._tensor_name!r} is pruned. Rule: torch.jit.script compiles no pruning hooks. "
+            "Make the pruning permanent first: prune.remove, or prune.remove_all(model)."
+        )
+
     def __call__(self, module: nn.Module, inputs: Any) -> None:
         """Make the pruned value ready for a forward, where reading it is not enough."""
-        name = self._tensor_name
-        if isinstance(module._buffers, PrunedBuffers):
+        name, buffers = self._tensor_name, module._buffers
+        if isinstance(buffers, PrunedBuffers):
+            if buffers.module is not module and module._parameters is not buffers.parameters:
+                module.__dict__["_buffers"] = buffers.twin(module)  # a shallow copy, on its own
             if isinstance(module, nn.RNNBase):
                 refresh(module)
         elif name + "_orig" in module._parameters or hasattr(module, name + "_orig"):
@@ -61,8 +71,12 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
         Of the parameter's shape and dtype, differentiable. Clause REP-03. Source:
         ``torch.nn.utils.prune.BasePruningMethod.apply_mask``.
         """
-        orig = getattr(module, self._tensor_name + "_orig")
-        mask = getattr(module, self._tensor_name + "_mask")
+        name = self._tensor_name
+        # Read where they are: every forward pays for this. Replicas have them as attributes.
+        orig: Any = module._parameters.get(name + "_orig")
+        mask: Any = module._buffers.get(name + "_mask")
+        if orig is None or mask is None:
+            orig, mask = getattr(module, name + "_orig"), getattr(module, name + "_mask")
         if self._scales:
             scaled: torch.Tensor = mask.to(dtype=orig.dtype) * orig
             return scaled
@@ -106,11 +120,12 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
         -----
         Clauses REP-01 to REP-05, ERR-01. Source: ``torch.nn.utils.prune.BasePruningMethod.apply``.
         """
-        method = cls(*args, **kwargs)
         place = read(module, name)
-        method._tensor_name = place.name
-        scores = None if importance_scores is None else check_scores(place, importance_scores)
-        mask = method._mask(place, scores, mask_dtype_of(place, mask_dtype))
+        with about(place):
+            method = cls(*args, **kwargs)
+            method._tensor_name = place.name
+            scores = None if importance_scores is None else check_scores(place, importance_scores)
+            mask = method._mask(place, scores, mask_dtype_of(place, mask_dtype))
         with all_or_nothing([place.module]):
             return commit(place, mask, method)
 
@@ -164,32 +179,14 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
                 f"{name!r} of {type(module).__name__} has to be pruned before pruning can be "
                 "removed [REP-07]."
             )
-        value = self.apply_mask(module).detach()
+        with torch.inference_mode(False), torch.no_grad():  # what is kept must train everywhere
+            value = self.apply_mask(module)
         with all_or_nothing([module]):
             uninstall(module, name, value)
 
     def _mask(self, place: Place, scores: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor:
         """Compute the next mask of a parameter, on top of its present one."""
-        itself: Any = self
-        if not is_overridden(self):
-            ranked = place.orig if scores is None else scores
-            if hasattr(self, "algebra"):
-                ours = itself.algebra(), [ranked], [place.mask], [place.orig], [dtype]
-                return entry_masks(*ours).masks[0]
-            if hasattr(self, "own_mask"):
-                prior = torch.ones_like(place.orig) if place.mask is None else place.mask
-                return checked_mask(itself.own_mask(ranked.detach(), prior), place, dtype)
-        ranked = place.pruned if scores is None else scores
-        if place.mask is None:
-            mask = itself.compute_mask(ranked, default_mask=torch.ones_like(place.orig))
-        else:
-            container = torch_prune.PruningContainer()
-            container._tensor_name = self._tensor_name
-            container.add_pruning_method(self)
-            prior = place.mask.detach().clone(memory_format=torch.contiguous_format)
-            mask = container.compute_mask(ranked, prior)
-        self._scales = not is_binary(mask)
-        return checked_mask(mask, place, dtype)
+        return next_mask(self, place, scores, dtype)
 
 
 class PruningContainer(BasePruningMethod, torch_prune.PruningContainer):
@@ -243,6 +240,6 @@ def commit(place: Place, mask: torch.Tensor, method: Any) -> Any:
         if isinstance(place.hook, torch_prune.PruningContainer):
             earlier = list(place.hook)
         hook = PruningContainer(*earlier, method)
-        hook._scales = method._scales or getattr(place.hook, "_scales", False)
+        hook._scales = method._scales or scales(place)
     install(place.module, place.name, mask, hook)
     return hook

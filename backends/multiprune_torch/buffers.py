@@ -14,7 +14,10 @@ from torch.nn.utils import prune as torch_prune
 
 from multiprune_torch.errors import WriteError
 
-__all__ = ["PrunedBuffers", "find_hook", "masked"]
+__all__ = ["PrunedBuffers", "find_hook", "is_binary", "masked"]
+
+
+_CHOOSE: Any = torch.ops.aten.threshold_backward.default
 
 
 def masked(orig: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -27,9 +30,17 @@ def masked(orig: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     if mask.dtype == orig.dtype and orig.is_floating_point() and orig.element_size() > 1:
         # ReLU's backward kernel is this very choice on a mask of the weight's dtype: one pass, and
         # the graph keeps nothing but the mask; `where` would keep a boolean copy of it.
-        chosen: torch.Tensor = torch.ops.aten.threshold_backward(orig, mask, 0)
+        chosen: torch.Tensor = _CHOOSE(orig, mask, 0)
         return chosen
-    return torch.where(mask if mask.dtype == torch.bool else mask != 0, orig, 0)
+    # False is the zero of every dtype; 0 would make a boolean parameter an integer one.
+    return torch.where(mask if mask.dtype == torch.bool else mask != 0, orig, False)
+
+
+def is_binary(mask: torch.Tensor) -> bool:
+    """Whether a mask holds only 0 and 1; one whose values cannot be looked at is taken to."""
+    if mask.dtype == torch.bool or mask.is_meta:
+        return True
+    return bool(((mask == 0) | (mask == 1)).all())
 
 
 class PrunedBuffers(dict[str, Any]):
@@ -128,6 +139,17 @@ class PrunedBuffers(dict[str, Any]):
         self.module, buffers, self.hooks, self.followers = state
         self.values_read = {}
         dict.update(self, buffers)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that are masked."""
+        return self.module._parameters
+
+    def twin(self, module: nn.Module) -> PrunedBuffers:
+        """Return the same for a shallow copy of the module that has parameters of its own."""
+        twin = _empty()
+        twin.__setstate__((module, dict(self), dict(self.hooks), dict(self.followers)))
+        return twin
 
     def _handed_over(self, name: str) -> bool:
         """Whether torch's own functions took the pruning over: its hook is no more ours.

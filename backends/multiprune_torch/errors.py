@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from multiprune.errors import MultipruneError
+from multiprune.errors import DimError, MaskError, MultipruneError
 
 __all__ = [
+    "DimTypeError",
+    "LayoutError",
+    "MaskTypeError",
     "NameTakenError",
     "NoParameterError",
     "NotPrunedError",
+    "ProcessesError",
+    "ScriptError",
     "StateError",
+    "UndoError",
     "UnprunableError",
     "WriteError",
+    "about",
 ]
 
 
@@ -24,6 +31,18 @@ class UnprunableError(MultipruneError, TypeError, ValueError):
     """A name is no plain parameter: a buffer, a tensor, parametrized, lazy, sparse, or meta."""
 
     kind = "no-such-parameter"
+
+
+class DimTypeError(DimError, TypeError):
+    """A dimension is no int."""
+
+
+class MaskTypeError(MaskError, TypeError):
+    """A mask is no dense tensor with values."""
+
+
+class ScriptError(MultipruneError, AttributeError):
+    """A pruned module is handed to torch.jit.script."""
 
 
 class NameTakenError(MultipruneError, ValueError, KeyError):
@@ -50,3 +69,37 @@ class WriteError(MultipruneError, TypeError, AttributeError):
     """A pruned name is written to, which is computed at each reading."""
 
     kind = "name-taken"
+
+
+class about:  # noqa: N801 - it is read as a word: ``with about(place):``
+    """Say in an error of ours which parameter it concerns, where it does not say so itself."""
+
+    __slots__ = ("where",)
+
+    def __init__(self, where: object) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        """Nothing: calls over thousands of parameters pay for this."""
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if isinstance(error, MultipruneError) and str(self.where) not in str(error):
+            error.args = (f"{self.where}: {error}",)
+
+
+class LayoutError(MultipruneError, TypeError, ValueError):
+    """A sharded tensor is cut in a way that cannot be ranked, or not as its partners are."""
+
+    kind = "layout"
+
+
+class ProcessesError(MultipruneError, RuntimeError):
+    """The processes of a group disagree: on what to prune, on how much, or on the values."""
+
+    kind = "processes"
+
+
+class UndoError(MultipruneError, RuntimeError):
+    """A pruning in place is taken back whose dense values nobody kept."""
+
+    kind = "state"

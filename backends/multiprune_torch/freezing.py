@@ -13,35 +13,63 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.utils.weak import WeakIdKeyDictionary
 
 from multiprune_torch.models import pruned_places, remove_all
+from multiprune_torch.refusals import check_dense
+from multiprune_torch.reparametrization import all_or_nothing
 from multiprune_torch.selection import full_names, select
 
 __all__ = ["Frozen", "freeze"]
 
-_ZEROS = "_multiprune_zeros"
-"""Attribute of a frozen parameter: True where it stays zero."""
+_holds: Any = WeakIdKeyDictionary()
+"""For each frozen parameter what holds it. Not kept in the parameter: pickles would carry it."""
 
 _watching: list[Any] = []
 
 
+class _Hold:
+    """What keeps the present zeros of one parameter."""
+
+    def __init__(self, parameter: nn.Parameter) -> None:
+        self.zeros = parameter.detach() == 0
+        # One that is not trained may be some day: then the optimizer's hook alone keeps its zeros.
+        self.handle: Any = None
+        if parameter.requires_grad:
+            self.handle = parameter.register_post_accumulate_grad_hook(self.mask_gradient)
+
+    def mask_gradient(self, parameter: torch.Tensor) -> None:
+        if parameter.grad is not None:
+            self.fill(parameter.grad)
+
+    def fill(self, tensor: torch.Tensor) -> None:
+        if self.zeros.device != tensor.device:  # the model was moved
+            self.zeros = self.zeros.to(tensor.device)
+        tensor.masked_fill_(self.zeros, 0)
+
+    def release(self, parameter: nn.Parameter) -> None:
+        if self.handle is not None:
+            self.handle.remove()
+        others = [hold for hold in _holds.pop(parameter, ()) if hold is not self]
+        if others:
+            _holds[parameter] = others
+
+
 class Frozen:
-    """What `freeze` holds; `release` lets it go.
+    """What `freeze` holds; `release` lets it go."""
 
-    Attributes
-    ----------
-    names : list of str
-        The full names of the frozen parameters.
-    """
+    def __init__(self) -> None:
+        self._frozen: dict[str, tuple[nn.Parameter, _Hold]] = {}
 
-    def __init__(self, frozen: dict[str, tuple[nn.Parameter, Any]]) -> None:
-        self._frozen, self.names = frozen, list(frozen)
+    @property
+    def names(self) -> list[str]:
+        """The full names of the parameters that are frozen now."""
+        return list(self._frozen)
 
     def release(self) -> None:
         """Let the zeros train again."""
-        for parameter, handle in self._frozen.values():
-            handle.remove()
-            parameter.__dict__.pop(_ZEROS, None)
+        for parameter, hold in self._frozen.values():
+            hold.release(parameter)
         self._frozen = {}
 
     def __repr__(self) -> str:
@@ -52,7 +80,8 @@ def freeze(model: nn.Module, **selection: Any) -> Frozen:
     """Keep the zeros of a model zero in further training, without masks in the model.
 
     Prunings are made permanent first. Then every entry that is zero in the pruned or selected
-    parameters stays zero, under any optimizer, weight decay, gradient clipping and AMP.
+    parameters stays zero, under any optimizer, weight decay, gradient clipping and AMP. After any
+    error the model is as it was.
 
     Parameters
     ----------
@@ -63,7 +92,8 @@ def freeze(model: nn.Module, **selection: Any) -> Frozen:
     Returns
     -------
     Frozen
-        Its `release` lets the zeros train again. A deep copy of the model is not frozen.
+        Its `release` lets the zeros train again. A copy of the model, deep or pickled, is not
+        frozen: freeze it, too.
 
     Examples
     --------
@@ -76,39 +106,34 @@ def freeze(model: nn.Module, **selection: Any) -> Frozen:
     >>> int((layer.weight == 0).sum())
     16
     """
-    pairs = {(id(p.module), p.name): (p.module, p.name) for _, p in pruned_places(model)}
-    pairs |= {(id(m), n): (m, n) for m, n in select(model, **selection)}
-    remove_all(model)
-    frozen: dict[str, tuple[nn.Parameter, Any]] = {}
-    listed = list(pairs.values())
-    for full, (module, name) in zip(full_names(model, listed), listed, strict=True):
-        parameter = module._parameters[name]
-        assert parameter is not None
-        setattr(parameter, _ZEROS, parameter.detach() == 0)
-        handle = parameter.register_post_accumulate_grad_hook(_mask_gradient)
-        frozen[full] = parameter, handle
-    if not _watching:
-        _watching.append(register_optimizer_step_post_hook(_zero_again))
-    return Frozen(frozen)
+    chosen = {(id(p.module), p.name): (p.module, p.name) for _, p in pruned_places(model)}
+    chosen |= {(id(m), n): (m, n) for m, n in select(model, **selection)}
+    pairs, frozen = list(chosen.values()), Frozen()
+    for module, name in pairs:
+        parameter = module._parameters.get(name)
+        if parameter is not None:
+            check_dense(module, name, parameter)
+    try:
+        with all_or_nothing(model.modules()):
+            remove_all(model)
+            for full, (module, name) in zip(full_names(model, pairs), pairs, strict=True):
+                parameter = module._parameters[name]
+                assert parameter is not None
+                hold = _Hold(parameter)
+                frozen._frozen[full] = parameter, hold
+                _holds.setdefault(parameter, []).append(hold)
+            if not _watching:
+                _watching.append(register_optimizer_step_post_hook(_zero_again))
+    except BaseException:
+        frozen.release()
+        raise
+    return frozen
 
 
-def _mask_gradient(parameter: torch.Tensor) -> None:
-    if parameter.grad is not None:
-        parameter.grad.masked_fill_(_zeros(parameter), 0)
-
-
+@torch.no_grad()
 def _zero_again(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-    """Run after each step of each optimizer; it looks at one attribute of parameters not frozen."""
-    with torch.no_grad():
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                if _ZEROS in parameter.__dict__:
-                    parameter.masked_fill_(_zeros(parameter), 0)
-
-
-def _zeros(parameter: torch.Tensor) -> torch.Tensor:
-    zeros: torch.Tensor = getattr(parameter, _ZEROS)
-    if zeros.device != parameter.device:  # the model was moved
-        zeros = zeros.to(parameter.device)
-        setattr(parameter, _ZEROS, zeros)
-    return zeros
+    """Run after each step of each optimizer; of parameters not frozen it looks up one key."""
+    for group in optimizer.param_groups if _holds else ():
+        for parameter in group["params"]:
+            for hold in _holds.get(parameter, ()):
+                hold.fill(parameter)

@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from multiprune_torch.base import commit
-from multiprune_torch.errors import StateError
+from multiprune_torch.errors import NoParameterError, StateError
 from multiprune_torch.methods import Identity
 from multiprune_torch.models import pruned_places
 from multiprune_torch.parameters import read
+from multiprune_torch.refusals import check_model, show
 from multiprune_torch.reparametrization import all_or_nothing, uninstall
 
 __all__ = ["load_state_dict"]
@@ -40,7 +41,9 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
 
     Notes
     -----
-    Clause DEV-50.
+    Clause DEV-50. An optimizer knows parameters by their order, and in a pruned module, as in
+    torch, originals come last. So make the optimizer before this call if the one that was saved was
+    made before its model was pruned; its parameters stay the same objects.
 
     Examples
     --------
@@ -51,6 +54,12 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
     >>> torch.equal(fresh.weight, layer.weight)
     True
     """
+    check_model(model)
+    if not isinstance(state_dict, Mapping) or not all(isinstance(key, str) for key in state_dict):
+        raise StateError(
+            f"the state_dict is {show(state_dict)}. Rule: it maps names to tensors, as "
+            "model.state_dict() does [DEV-50]. Of a file pass torch.load(path)."
+        )
     wanted = {
         key.removesuffix("_mask")
         for key in state_dict
@@ -64,9 +73,13 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
                 hooks = place.module._forward_pre_hooks
                 del hooks[next(key for key, hook in hooks.items() if hook is place.hook)]
         for full in sorted(wanted - set(present)):
-            path, _, name = full.rpartition(".")
-            place = read(model.get_submodule(path), name)
-            mask = torch.ones_like(place.orig, dtype=state_dict[full + "_mask"].dtype)
+            try:
+                place = read(model, full)
+            except NoParameterError:
+                continue  # the model has no such module: `_check` names it
+            loaded = state_dict[full + "_mask"]
+            dtype = loaded.dtype if isinstance(loaded, torch.Tensor) else None
+            mask = torch.ones_like(place.orig, dtype=dtype)
             commit(place, mask.detach(), Identity())
         _check(model.state_dict(), state_dict)
         model.load_state_dict(state_dict)
@@ -75,14 +88,22 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
 def _check(ours: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Compare names and shapes before any value is copied."""
     missing, unexpected = sorted(set(ours) - set(given)), sorted(set(given) - set(ours))
+    both = [(key, ours[key], given[key]) for key in sorted(set(ours) & set(given))]
+    tensors = [each for each in both if isinstance(each[1], torch.Tensor)]  # not extra state
+    odd = [f"{key} ({show(value)})" for key, _, value in tensors if not _has_values(value)]
     shapes = [
-        f"{key} {tuple(given[key].shape)} for {tuple(ours[key].shape)}"
-        for key in sorted(set(ours) & set(given))
-        if getattr(given[key], "shape", None) != getattr(ours[key], "shape", None)
+        f"{key} {tuple(value.shape)} for {tuple(own.shape)}"
+        for key, own, value in tensors
+        if _has_values(value) and value.shape != own.shape
     ]
-    if missing or unexpected or shapes:
+    if missing or unexpected or shapes or odd:
         raise StateError(
             f"the state_dict does not fit the model: missing {missing}, unexpected {unexpected}, "
-            f"of other shapes {shapes}. Rule: but for what is pruned, names and shapes are the "
-            "model's [DEV-50]. Build the model as the one that was saved."
+            f"of other shapes {shapes}, no dense tensors {odd}. Rule: but for what is pruned, "
+            "names and shapes are the model's [DEV-50]. Build the model as the one that was "
+            "saved; of a checkpoint that holds more than the state_dict pass that part."
         )
+
+
+def _has_values(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and not value.is_meta and value.layout == torch.strided

@@ -17,10 +17,13 @@ from multiprune.amount import Target
 from multiprune.draws import as_seed
 from multiprune.errors import MaskError, MaskShapeError
 from multiprune_torch.base import BasePruningMethod
+from multiprune_torch.buffers import is_binary
+from multiprune_torch.errors import MaskTypeError
 from multiprune_torch.overrides import is_patched, own, stock_mask
 from multiprune_torch.parameters import Place
 from multiprune_torch.processes import resolve_seed
 from multiprune_torch.ranking import entry_masks
+from multiprune_torch.refusals import show
 
 __all__ = ["CustomFromMask", "Identity", "L1Unstructured", "RandomUnstructured"]
 
@@ -185,21 +188,23 @@ class CustomFromMask(BasePruningMethod, torch_prune.CustomFromMask):
 
         Raises
         ------
-        MaskShapeError, MaskError
-            If it has another shape, or other values than 0 and 1 (ValueErrors).
+        MaskShapeError, MaskTypeError, MaskError
+            If it has another shape, is no dense tensor, or has other values than 0 and 1
+            (ValueErrors).
         """
-        mask = torch.as_tensor(self.mask)
+        mask = _as_mask(self.mask)
         if mask.shape != default_mask.shape:
             raise MaskShapeError(
                 f"the mask has shape {tuple(mask.shape)}, the parameter "
                 f"{tuple(default_mask.shape)}. Rule: a mask has its parameter's shape [MASK-04]."
             )
-        if mask.dtype != torch.bool and not bool(((mask == 0) | (mask == 1)).all()):
+        if not is_binary(mask):
             raise MaskError(
                 "the mask holds values other than 0 and 1. Rule: a mask is 1 where the entry is "
                 "kept and 0 where it is pruned [MASK-03]. Scale the weights themselves instead."
             )
-        return default_mask * mask.to(device=default_mask.device, dtype=default_mask.dtype)
+        kept = mask.to(default_mask.device) != 0
+        return torch.where(kept, default_mask, torch.zeros_like(default_mask))
 
     def _mask(self, place: Place, scores: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor:
         mask = super()._mask(place, scores, dtype)
@@ -212,6 +217,20 @@ class CustomFromMask(BasePruningMethod, torch_prune.CustomFromMask):
     ) -> Any:
         """Prune one parameter; see `BasePruningMethod.apply`."""
         return super().apply(module, name, mask=mask, **options)
+
+
+def _as_mask(given: Any) -> torch.Tensor:
+    try:
+        mask = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        mask = None
+    if mask is None or mask.layout != torch.strided or mask.is_meta:
+        raise MaskTypeError(
+            f"the mask is {show(given)}. Rule: a mask is a dense tensor of 0 and 1 with values, or "
+            "what torch.as_tensor takes [MASK-03]. Pass torch.ones_like(weight), say, with zeros "
+            "where entries go."
+        )
+    return mask
 
 
 own(Identity, torch_prune.Identity)

@@ -13,13 +13,19 @@ from torch import nn
 
 from multiprune.errors import ParametersError
 from multiprune.report import Report, TensorReport
+from multiprune_torch.collectives import together
 from multiprune_torch.globally import prune_globally
+from multiprune_torch.in_place import InPlace, held
 from multiprune_torch.methods import L1Unstructured
+from multiprune_torch.outcome import counts_of
 from multiprune_torch.parameters import Place, read
-from multiprune_torch.reparametrization import all_or_nothing, refresh, uninstall
+from multiprune_torch.placements import processes_of, refuse_fsdp1
+from multiprune_torch.refusals import check_model
+from multiprune_torch.reparametrization import all_or_nothing, read_again, uninstall
 from multiprune_torch.selection import full_names, pruning_hooks, scores_by_pair, select
 
 __all__ = [
+    "held_places",
     "prune_model",
     "pruned_places",
     "refresh_model",
@@ -28,8 +34,6 @@ __all__ = [
     "select",
     "undo",
 ]
-
-_BLOCK = 1 << 20
 
 
 def prune_model(
@@ -79,19 +83,22 @@ def prune_model(
     >>> remove_all(model)
     ['0.weight', '2.weight']
     """
-    pairs = select(model, types=types, include=include, exclude=exclude, where=where)
-    if not pairs:
-        raise ParametersError(
-            f"nothing of {type(model).__name__} is selected. Rule: floating parameters of two and "
-            "more dimensions are, narrowed by types, include, exclude and where [ERR-03]. Widen "
-            "them: where=lambda name, p: True takes all."
-        )
-    scores = None
-    if importance_scores is not None:
-        names = {full: pair for full, pair in zip(full_names(model, pairs), pairs, strict=True)}
-        scores = scores_by_pair(names, importance_scores)
-    summary = prune_globally(pairs, pruning_method, scores, **kwargs)
-    return report(model, **summary)
+    check_model(model)
+    everything = [(module, name) for module in model.modules() for name in module._parameters]
+    with together(processes_of(everything, kwargs.get("process_group"))):
+        refuse_fsdp1(everything)
+        pairs = select(model, types=types, include=include, exclude=exclude, where=where)
+        if not pairs:
+            raise ParametersError(
+                f"nothing of {type(model).__name__} is selected. Rule: floating parameters of two "
+                "and more dimensions are, narrowed by types, include, exclude and where [ERR-03]. "
+                "Widen them: where=lambda name, p: True takes all."
+            )
+        names, scores = full_names(model, pairs), None
+        if importance_scores is not None:
+            scores = scores_by_pair(dict(zip(names, pairs, strict=True)), importance_scores)
+    summary = prune_globally(pairs, pruning_method, scores, names, **kwargs)
+    return report(model, **summary, process_group=kwargs.get("process_group"))
 
 
 def report(
@@ -101,19 +108,24 @@ def report(
     ties: int = 0,
     tied_pruned: int = 0,
     method: str = "",
+    way: str = "",
+    process_group: Any = None,
 ) -> Report:
     """Say how much of each pruned parameter of a model is pruned.
 
     Parameters
     ----------
     model : nn.Module
-    threshold, ties, tied_pruned, method
+    threshold, ties, tied_pruned, method, way
         Of the last pruning, where they are known: a model does not remember them.
+    process_group : torch.distributed.ProcessGroup, optional
+        That holds a sharded model; all processes by default.
 
     Returns
     -------
     Report
-        Prints as a table; one row for each pruned parameter, in the order of modules.
+        Prints as a table; one row for each pruned parameter, in the order of modules. Of a
+        sharded model every process asks for it together, and each gets the same.
 
     Examples
     --------
@@ -124,17 +136,15 @@ def report(
     tensor  shape  entries   pruned
     weight  5x4         20  80.00 %  ################....
     """
-    rows = []
-    for full, place in pruned_places(model):
-        assert place.mask is not None
-        size, kept = place.mask.numel(), int(place.mask.count_nonzero())
-        bad = sum(
-            int((~block.isfinite()).sum())
-            for block in place.orig.detach().reshape(-1).split(_BLOCK)
-            if block.is_floating_point() or block.is_complex()
-        )
-        rows.append(TensorReport(full, tuple(place.mask.shape), size, size - kept, bad))
-    return Report(rows, threshold, ties, tied_pruned, method)
+    found = [(full, place.orig, place.mask) for full, place in pruned_places(model)]
+    found += [(full, record.parameter, record.mask) for full, record in held_places(model)]
+    tensors = [(orig, mask) for _, orig, mask in found if mask is not None]
+    counts = counts_of(tensors, process_group)
+    rows = [
+        TensorReport(full, tuple(orig.shape), orig.numel(), pruned, bad)
+        for (full, orig, _), (pruned, bad) in zip(found, counts, strict=True)
+    ]
+    return Report(rows, threshold, ties, tied_pruned, method, way)
 
 
 def remove_all(model: nn.Module) -> list[str]:
@@ -145,7 +155,11 @@ def remove_all(model: nn.Module) -> list[str]:
     list of str
         The full names of the parameters that were pruned.
     """
-    return _end(model, lambda place: place.hook.apply_mask(place.module).detach())
+    names = _end(model, lambda place: place.hook.apply_mask(place.module).detach())
+    for full, record in held_places(model):
+        names.append(full)
+        record.end()
+    return names
 
 
 def undo(model: nn.Module) -> list[str]:
@@ -158,35 +172,58 @@ def undo(model: nn.Module) -> list[str]:
     list of str
         The full names of the parameters that were pruned.
 
+    Raises
+    ------
+    UndoError
+        If a parameter of a sharded model was pruned in place without ``keep_dense=True`` (a
+        RuntimeError); the model is as it was then.
+
     Notes
     -----
-    Clause DEV-48.
+    Clauses DEV-48, SHARD-07.
     """
-    return _end(model, lambda place: place.orig.detach())
+    check_model(model)
+    records = held_places(model)
+    for full, record in records:
+        record.check_dense(full)
+    names = _end(model, lambda place: place.orig.detach())
+    for full, record in records:
+        names.append(full)
+        record.undo()
+    return names
 
 
 def refresh_model(model: nn.Module) -> None:
     """Let go of masked values that were read in evaluation.
 
     Needed only after writes that torch cannot see (``.data``, NumPy views,
-    ``vector_to_parameters``) with no ``train()`` or ``eval()`` in between.
+    ``vector_to_parameters``) with no ``train()`` or ``eval()`` in between, and after other values
+    than 0 and 1 were written into a mask by hand.
     """
+    check_model(model)
     for module in model.modules():
-        values = getattr(module._buffers, "values_read", None)
-        if values is not None:
-            values.clear()
-            refresh(module)
+        read_again(module)
 
 
 def pruned_places(model: nn.Module) -> list[tuple[str, Place]]:
     """Return every pruned parameter of a model with its full name, in the order of modules."""
+    check_model(model)
     return [
         (
             f"{path}.{hook._tensor_name}" if path else hook._tensor_name,
-            read(module, hook._tensor_name),
+            read(module, hook._tensor_name, f"{path}.{hook._tensor_name}" if path else ""),
         )
         for path, module in model.named_modules()
         for hook in pruning_hooks(module)
+    ]
+
+
+def held_places(model: nn.Module) -> list[tuple[str, InPlace]]:
+    """Return what of a model is pruned in place, with full names, in the order of modules."""
+    return [
+        (f"{path}.{record.name}" if path else record.name, record)
+        for path, module in model.named_modules()
+        for record in held(module)
     ]
 
 
@@ -194,7 +231,9 @@ def _end(model: nn.Module, value: Callable[[Place], torch.Tensor]) -> list[str]:
     places = pruned_places(model)
     with all_or_nothing(place.module for _, place in places):
         for _, place in places:
-            uninstall(place.module, place.name, value(place))
+            with torch.inference_mode(False), torch.no_grad():  # what is kept must train
+                kept = value(place)
+            uninstall(place.module, place.name, kept)
             for key, hook in list(place.module._forward_pre_hooks.items()):
                 if hook is place.hook:
                     del place.module._forward_pre_hooks[key]

@@ -1,6 +1,6 @@
 """Room: whose mask it is. The library's own methods, users' own, and mocks of either.
 
-Clauses: METH-01, MASK-04.
+Clauses: METH-01, MASK-04, DEV-59.
 """
 
 from __future__ import annotations
@@ -8,11 +8,23 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn.utils import prune as torch_prune
 
 from multiprune.errors import MaskShapeError
+from multiprune_torch.buffers import is_binary
 from multiprune_torch.parameters import Place
+from multiprune_torch.ranking import entry_masks
 
-__all__ = ["checked_mask", "is_binary", "is_overridden", "is_patched", "own", "stock_mask"]
+__all__ = [
+    "checked_mask",
+    "is_overridden",
+    "is_patched",
+    "next_mask",
+    "own",
+    "scales",
+    "stock_mask",
+    "with_scales",
+]
 
 _OWN: dict[Any, tuple[Any, Any, Any]] = {}
 """For each class of ours its `compute_mask`, the torch class it subclasses, and that one's."""
@@ -42,15 +54,51 @@ def _own_kind(method: Any) -> Any:
     return next((kind for kind in type(method).__mro__ if kind in _OWN), None)
 
 
-def is_binary(mask: torch.Tensor) -> bool:
-    """Whether a mask holds only 0 and 1."""
-    return mask.dtype == torch.bool or bool(((mask == 0) | (mask == 1)).all())
-
-
 def stock_mask(method: Any, t: torch.Tensor, default_mask: torch.Tensor) -> torch.Tensor:
     """Compute a mask as the torch class does that a method of ours subclasses."""
     mask: torch.Tensor = _OWN[_own_kind(method)][1].compute_mask(method, t, default_mask)
     return mask
+
+
+def next_mask(
+    method: Any, place: Place, scores: torch.Tensor | None, dtype: torch.dtype
+) -> torch.Tensor:
+    """Let a method compute the next mask of one parameter, on top of its present one."""
+    prior = torch.ones_like(place.orig) if place.mask is None else place.mask
+    if not is_overridden(method):
+        ranked = place.orig if scores is None else scores
+        if hasattr(method, "algebra"):
+            ours = entry_masks(method.algebra(), [ranked], [place.mask], [place.orig], [dtype])
+            return with_scales(ours.masks[0], place)
+        if hasattr(method, "own_mask"):
+            return checked_mask(method.own_mask(ranked.detach(), prior), place, dtype)
+    ranked = place.pruned if scores is None else scores
+    if place.mask is None:
+        mask = method.compute_mask(ranked, default_mask=prior)
+    else:
+        container = torch_prune.PruningContainer()
+        container._tensor_name = method._tensor_name
+        container.add_pruning_method(method)
+        copy = prior.detach().clone(memory_format=torch.contiguous_format)
+        mask = container.compute_mask(ranked, copy)
+    method._scales = not is_binary(mask)
+    return checked_mask(mask, place, dtype)
+
+
+def scales(place: Place) -> bool:
+    """Whether the present mask holds other values than 0 and 1, and multiplies as in torch."""
+    if place.mask is None:
+        return False
+    known: bool | None = getattr(place.hook, "_scales", None)
+    return not is_binary(place.mask) if known is None else known  # None: a hook of torch's own
+
+
+def with_scales(mask: torch.Tensor, place: Place) -> torch.Tensor:
+    """Keep other values than 0 and 1 of the present mask in a new one, which has none."""
+    if not scales(place):
+        return mask
+    assert place.mask is not None
+    return torch.where(place.mask == 1, mask, place.mask.to(mask.dtype))
 
 
 def checked_mask(mask: Any, place: Place, dtype: torch.dtype) -> torch.Tensor:

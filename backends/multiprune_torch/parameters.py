@@ -5,19 +5,20 @@ Clauses: ERR-01, ERR-03 to ERR-06, REP-10.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedParameter
 
 from multiprune.errors import ParametersError, ParametersTypeError
 from multiprune_torch.buffers import find_hook, masked
-from multiprune_torch.errors import NameTakenError, NoParameterError, UnprunableError
+from multiprune_torch.errors import NameTakenError, NoParameterError, UnprunableError, about
+from multiprune_torch.in_place import record_of
+from multiprune_torch.refusals import check_dense, kind_of, not_found, show
 
-__all__ = ["Place", "is_pair", "read", "read_all", "show"]
+__all__ = ["Place", "is_pair", "locate", "read", "read_all"]
 
 _PAIRS = (
     "Rule: parameters is an iterable of (module, name) pairs [ERR-05]. Write, for example, "
@@ -41,6 +42,8 @@ class Place:
         By which it is pruned now, ours or torch's.
     shared : list of Place
         Further modules of the call that hold the same parameter: they get the same mask.
+    where : str
+        Its full name in a model, or its place in the call; for messages.
     """
 
     module: nn.Module
@@ -49,9 +52,11 @@ class Place:
     mask: torch.Tensor | None
     hook: Any
     shared: list[Place] = field(default_factory=list)
+    where: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name!r} of {_kind(self.module)}"
+        where = f" ({self.where})" if self.where else ""
+        return f"{self.name!r} of {kind_of(self.module)}{where}"
 
     @property
     def pruned(self) -> torch.Tensor:
@@ -59,7 +64,7 @@ class Place:
         return self.orig if self.mask is None else masked(self.orig, self.mask)
 
 
-def read(module: Any, name: Any) -> Place:
+def read(module: Any, name: Any, where: str = "") -> Place:
     """Find a parameter, and check that it can be pruned.
 
     Raises
@@ -77,40 +82,65 @@ def read(module: Any, name: Any) -> Place:
     -----
     Clauses ERR-04 to ERR-06, DEV-14, DEV-15, DEV-52.
     """
-    if not isinstance(module, nn.Module) or not isinstance(name, str):
-        raise ParametersTypeError(f"the pair ({show(module)}, {show(name)}) was given. {_PAIRS}")
-    path, _, leaf = name.rpartition(".")
-    if path:
-        try:
-            module, name = module.get_submodule(path), leaf
-        except AttributeError:
-            raise NoParameterError(
-                f"{_kind(module)} has no module {path!r}. Rule: a dotted name leads to a parameter "
-                "of a submodule [DEV-14]. See dict(module.named_parameters())."
-            ) from None
+    module, name = locate(module, name)
     found = find_hook(module, name)
     if found is not None:
-        return _read_pruned(module, name, found[1])
+        return _read_pruned(module, name, found[1], where)
     parameter = module._parameters.get(name)
     if parameter is None:
-        raise _not_found(module, name)
+        raise not_found(module, name)
+    record = record_of(module, name)
+    if record is not None:
+        return Place(module, name, parameter, record.mask, None, where=where)
     if name.endswith("_orig") and find_hook(module, name.removesuffix("_orig")) is not None:
         raise NameTakenError(
-            f"{name!r} of {_kind(module)} is the original of a pruned parameter. Rule: a pruned "
+            f"{name!r} of {kind_of(module)} is the original of a pruned parameter. Rule: a pruned "
             f"parameter is pruned further by its name, {name.removesuffix('_orig')!r} [ERR-06]."
         )
     for taken in (name + "_orig", name + "_mask"):
         if hasattr(module, taken):
             raise NameTakenError(
-                f"{_kind(module)} has an attribute {taken!r} already. Rule: pruning {name!r} needs "
-                f"the names {name}_orig and {name}_mask for itself [ERR-06]. Rename yours."
+                f"{kind_of(module)} has an attribute {taken!r} already. Rule: pruning {name!r} "
+                f"needs the names {name}_orig and {name}_mask for itself [ERR-06]. Rename yours."
             )
-    _check_dense(module, name, parameter)
-    return Place(module, name, parameter, None, None)
+    check_dense(module, name, parameter)
+    return Place(module, name, parameter, None, None, where=where)
 
 
-def read_all(parameters: Any) -> list[Place]:
+def locate(module: Any, name: Any) -> tuple[nn.Module, str]:
+    """Return the module that a name leads to, and the name there.
+
+    Raises
+    ------
+    ParametersTypeError
+        If it is no module and no text (a TypeError).
+    NoParameterError
+        If a dotted name leads nowhere (an AttributeError and a TypeError).
+
+    Notes
+    -----
+    Clauses ERR-05, DEV-14.
+    """
+    if not isinstance(module, nn.Module) or not isinstance(name, str):
+        raise ParametersTypeError(f"the pair ({show(module)}, {show(name)}) was given. {_PAIRS}")
+    path, _, leaf = name.rpartition(".")
+    try:
+        return (module.get_submodule(path), leaf) if path else (module, name)
+    except AttributeError:
+        raise NoParameterError(
+            f"{kind_of(module)} has no module {path!r}. Rule: a dotted name leads to a parameter "
+            "of a submodule [DEV-14]. See dict(module.named_parameters())."
+        ) from None
+
+
+def read_all(parameters: Any, names: Sequence[str] | None = None) -> list[Place]:
     """Find all parameters of a call; the same one twice, or shared by modules, is one place.
+
+    Parameters
+    ----------
+    parameters : iterable of (nn.Module, str)
+    names : sequence of str, optional
+        Their full names in a model, for messages.
 
     Raises
     ------
@@ -138,7 +168,9 @@ def read_all(parameters: Any) -> list[Place]:
     for i, pair in enumerate(pairs):
         if not is_pair(pair):
             raise ParametersTypeError(f"parameters[{i}] is {show(pair)}. {_PAIRS}")
-        place = read(*pair)
+        where = f"parameters[{i}]" if names is None else names[i]
+        with about(where):
+            place = read(pair[0], pair[1], where)
         if (id(place.module), place.name) in seen:
             continue
         seen.add((id(place.module), place.name))
@@ -148,79 +180,17 @@ def read_all(parameters: Any) -> list[Place]:
     return list(places.values())
 
 
-def _read_pruned(module: nn.Module, name: str, hook: Any) -> Place:
+def _read_pruned(module: nn.Module, name: str, hook: Any, where: str) -> Place:
     orig, mask = module._parameters.get(name + "_orig"), module._buffers.get(name + "_mask")
     if orig is None or mask is None:
         raise UnprunableError(
-            f"{name!r} of {_kind(module)} has a pruning hook, but {name}_orig or {name}_mask is "
+            f"{name!r} of {kind_of(module)} has a pruning hook, but {name}_orig or {name}_mask is "
             "gone. Rule: a pruned parameter has both [REP-01]. Was the module converted after "
             "pruning? Call prune.remove before converting."
         )
-    return Place(module, name, orig, mask, hook)
-
-
-def _not_found(module: nn.Module, name: str) -> Exception:
-    where = f"{name!r} of {_kind(module)}"
-    if name in module._parameters:
-        return NoParameterError(
-            f"{where} is None. Rule: there must be a parameter to prune [ERR-04]. The layer was "
-            "made without it (bias=False, say): leave the pair out."
-        )
-    parametrized = getattr(module, "parametrizations", None)
-    if isinstance(parametrized, nn.Module) and hasattr(parametrized, name):
-        return UnprunableError(
-            f"{where} is parametrized. Rule: pruning needs a plain parameter [DEV-52]. Prune "
-            f"(module.parametrizations.{name}, 'original'), or remove the parametrization first."
-        )
-    if name in module._buffers:
-        return UnprunableError(f"{where} is a buffer. Rule: only parameters are pruned [DEV-52].")
-    if hasattr(module, name):
-        return UnprunableError(
-            f"{where} is a {type(getattr(module, name)).__name__}, no parameter of its own. "
-            "Rule: only parameters are pruned [DEV-52]. If weight_norm made it, remove that first."
-        )
-    names = [n for n, p in module.named_parameters() if p is not None]
-    return NoParameterError(
-        f"{_kind(module)} has no parameter {name!r}. Rule: the name is one of its own parameters "
-        f"[ERR-04]: {names}."
-    )
-
-
-def _check_dense(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-    where = f"{name!r} of {_kind(module)}"
-    if isinstance(parameter, UninitializedParameter):
-        raise UnprunableError(
-            f"{where} is lazy and has no values yet. Rule: only initialised parameters are pruned "
-            "[DEV-52]. Run one forward first."
-        )
-    if parameter.layout != torch.strided:
-        raise UnprunableError(
-            f"{where} is sparse ({parameter.layout}). Rule: only dense parameters are pruned "
-            "[DEV-28]. Convert it: parameter.to_dense()."
-        )
-    if parameter.is_meta:
-        raise UnprunableError(
-            f"{where} is on the meta device and has no values. Rule: entries are ranked by their "
-            "values. Materialise the model first: module.to_empty(device=...) and load its weights."
-        )
+    return Place(module, name, orig, mask, hook, where=where)
 
 
 def is_pair(value: Any) -> bool:
     """Whether something is a (module, name) pair, as far as one can see."""
     return isinstance(value, (tuple, list)) and len(value) == 2 and isinstance(value[0], nn.Module)
-
-
-def _kind(module: Any) -> str:
-    return type(module).__name__
-
-
-def show(value: Any) -> str:
-    """Say briefly what was given, for messages."""
-    if isinstance(value, torch.Tensor):
-        return f"a {type(value).__name__} of shape {tuple(value.shape)}"
-    if isinstance(value, nn.Module):
-        return f"a {type(value).__name__}"
-    if isinstance(value, (tuple, list)):
-        return f"({', '.join(map(show, value))})"
-    text = repr(value)
-    return text if len(text) < 60 else f"a {type(value).__name__}"

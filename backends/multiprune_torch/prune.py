@@ -8,14 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
-from torch.nn.utils.prune import is_pruned
+from torch.nn.utils.prune import is_pruned as _is_reparametrized
 
 from multiprune_torch.base import BasePruningMethod, PruningContainer
 from multiprune_torch.buffers import find_hook
 from multiprune_torch.errors import NotPrunedError
 from multiprune_torch.freezing import Frozen, freeze
 from multiprune_torch.globally import prune_globally
+from multiprune_torch.in_place import held, record_of
 from multiprune_torch.loading import load_state_dict
+from multiprune_torch.mask_files import save_masks
+from multiprune_torch.mask_reading import load_masks
 from multiprune_torch.methods import (
     CustomFromMask,
     Identity,
@@ -23,6 +26,7 @@ from multiprune_torch.methods import (
     RandomUnstructured,
 )
 from multiprune_torch.models import prune_model, refresh_model, remove_all, report, undo
+from multiprune_torch.parameters import locate
 from multiprune_torch.reparametrization import all_or_nothing
 from multiprune_torch.selection import select
 from multiprune_torch.structured import LnStructured, RandomStructured
@@ -58,6 +62,7 @@ __all__ = [
     "is_pruned",
     "l1_unstructured",
     "ln_structured",
+    "load_masks",
     "load_state_dict",
     "prune_model",
     "random_structured",
@@ -66,9 +71,20 @@ __all__ = [
     "remove",
     "remove_all",
     "report",
+    "save_masks",
     "select",
     "undo",
 ]
+
+
+def is_pruned(module: nn.Module) -> bool:
+    """Whether any parameter of a module, or of a module in it, is pruned.
+
+    Notes
+    -----
+    In place, too. Source: ``torch.nn.utils.prune.is_pruned``.
+    """
+    return _is_reparametrized(module) or any(held(m) for m in module.modules())
 
 
 def identity(module: nn.Module, name: str, **options: Any) -> nn.Module:
@@ -246,7 +262,9 @@ def global_unstructured(
     **kwargs
         The method's own: ``amount`` (an int counts entries, a float in [0, 1] is a fraction of
         those still unpruned) or ``sparsity`` (fraction of all entries), ``seed``; and
-        ``mask_dtype``, the dtype of ``name_mask``, the parameter's own by default.
+        ``mask_dtype``, the dtype of ``name_mask``, the parameter's own by default. For models on
+        many processes ``process_group`` (all of them by default where parameters are sharded) and
+        ``keep_dense`` (keep what is pruned in place in the memory of the CPU, for `undo`).
 
     Raises
     ------
@@ -330,7 +348,11 @@ def remove(module: nn.Module, name: str) -> nn.Module:
     -----
     Clauses REP-06, REP-07. Source: ``torch.nn.utils.prune.remove``.
     """
-    found = find_hook(module, name)
+    module, name = locate(module, name)
+    found, in_place = find_hook(module, name), record_of(module, name)
+    if in_place is not None:
+        in_place.end()
+        return module
     if found is None:
         raise NotPrunedError(
             f"Parameter {name!r} of module {type(module).__name__} has to be pruned before pruning "

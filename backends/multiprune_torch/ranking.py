@@ -15,7 +15,8 @@ from torch.nn.utils import prune as torch_prune
 
 from multiprune import methods as algebra
 from multiprune.cut import Cut
-from multiprune.keys import promote
+from multiprune.errors import DtypeError
+from multiprune.keys import format_of, promote
 from multiprune.plan import Ranking
 from multiprune.ranking import find_cut
 from multiprune_torch.backend import backend
@@ -42,11 +43,24 @@ def mask_dtype_of(place: Place, wanted: torch.dtype | None) -> torch.dtype:
     Clauses DEV-24, DEV-36, DEV-58: real for complex parameters; never the scores'.
     """
     if wanted is not None:
+        _check_mask_dtype(place, wanted)
         return wanted
-    if place.mask is not None:
-        return place.mask.dtype
-    dtype = place.orig.dtype
+    dtype = place.orig.dtype if place.mask is None else place.mask.dtype
     return dtype.to_real() if dtype.is_complex else dtype
+
+
+def _check_mask_dtype(place: Place, wanted: Any) -> None:
+    known = isinstance(wanted, torch.dtype) and not wanted.is_complex
+    try:
+        known = known and (wanted is torch.bool or bool(format_of(str(wanted)[len("torch.") :])))
+    except DtypeError:
+        known = False
+    if not known:
+        raise DtypeError(
+            f"mask_dtype={wanted!r} was given for {place}. Rule: a mask is held as booleans, or in "
+            "a real dtype that has 0 and 1 [DEV-58]. Pass torch.bool or torch.uint8, or leave it "
+            "out for the parameter's own."
+        )
 
 
 def entry_masks(

@@ -18,9 +18,10 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from multiprune_torch.buffers import PrunedBuffers, find_hook
+from multiprune_torch.buffers import PrunedBuffers, find_hook, is_binary
+from multiprune_torch.layout import is_sharded, local_part
 
-__all__ = ["all_or_nothing", "install", "refresh", "uninstall"]
+__all__ = ["all_or_nothing", "install", "read_again", "refresh", "uninstall"]
 
 
 def install(module: nn.Module, name: str, mask: torch.Tensor, hook: Any) -> None:
@@ -33,6 +34,7 @@ def install(module: nn.Module, name: str, mask: torch.Tensor, hook: Any) -> None
     buffers = module._buffers
     if not isinstance(buffers, PrunedBuffers):
         buffers = module.__dict__["_buffers"] = PrunedBuffers(module, buffers)
+        module.register_load_state_dict_post_hook(read_again)
     if name in module._parameters:
         order = list(module._parameters)  # in which pruned ones have moved to the end
         after = [n for n in order[order.index(name) + 1 :] if n[:-5] not in buffers.followers]
@@ -40,6 +42,9 @@ def install(module: nn.Module, name: str, mask: torch.Tensor, hook: Any) -> None
         buffers.followers[name] = tuple(after)
         module._parameters[name + "_orig"] = module._parameters.pop(name)
     module.__dict__.pop(name, None)  # where torch's own hook had put it
+    if mask.is_inference():  # nothing that was made in inference mode can be trained: DEV-60
+        with torch.inference_mode(False):
+            mask = mask.clone()
     dict.__setitem__(buffers, name + "_mask", mask)
     buffers.hooks[name] = hook
     buffers.values_read.clear()
@@ -69,13 +74,37 @@ def uninstall(module: nn.Module, name: str, value: torch.Tensor) -> None:
     del buffers[name + "_mask"]
     if isinstance(buffers, PrunedBuffers) and not buffers.hooks:
         module.__dict__["_buffers"] = dict(buffers)
-    orig.data = value
+        hooks = module._load_state_dict_post_hooks
+        for key in [key for key, hook in hooks.items() if hook is read_again]:
+            del hooks[key]
+    if is_sharded(orig):
+        local_part(orig).copy_(local_part(value))  # assigned to, its data would stay as they are
+    else:
+        orig.data = value
     later = [n for n in module._parameters if n.removesuffix("_orig") in followers]
     module._parameters[name] = orig
     first = list(module._parameters).index(later[0]) if later else None
     if first is not None:
         for other in list(module._parameters)[first:-1]:
             module._parameters[other] = module._parameters.pop(other)
+    refresh(module)
+
+
+def read_again(module: nn.Module, *_: Any) -> None:
+    """Forget what is known of a module's values; torch calls it after a state was loaded.
+
+    A loaded mask may hold other values than 0 and 1; such a one multiplies, as in torch.
+
+    Notes
+    -----
+    Clauses DEV-50, DEV-55, DEV-59.
+    """
+    buffers = module._buffers
+    if isinstance(buffers, PrunedBuffers):
+        buffers.values_read.clear()
+        for name, hook in buffers.hooks.items():
+            mask = buffers[name + "_mask"]
+            hook._scales = type(mask) is torch.Tensor and not is_binary(mask)
     refresh(module)
 
 
@@ -116,7 +145,7 @@ def all_or_nothing(modules: Iterable[nn.Module]) -> Iterator[None]:
 
 def _state(module: nn.Module) -> tuple[dict[str, Any], list[tuple[Any, Any]], Any, list[Any]]:
     """Note what pruning may change of a module; tensors are replaced by it, so none is copied."""
-    names = ("_parameters", "_buffers", "_forward_pre_hooks")
+    names = ("_parameters", "_buffers", "_forward_pre_hooks", "_load_state_dict_post_hooks")
     mappings = [(module.__dict__[n], list(dict.items(module.__dict__[n]))) for n in names]
     values = [(p, p.data) for p in module._parameters.values() if p is not None and not is_lazy(p)]
     buffers = module._buffers

@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import prune as torch_prune
 
 from multiprune.errors import ScoresError, ScoresTypeError
+from multiprune_torch.refusals import check_model
 
 __all__ = ["full_names", "pruning_hooks", "scores_by_pair", "select"]
 
@@ -46,10 +48,12 @@ def select(
         In the code-point order of full names (TIE-04), whatever is pruned already included. A
         parameter that several modules share is listed with each of them.
     """
+    check_model(model)
+    kinds = types if isinstance(types, type) else tuple(types)
     include, exclude = ([p] if isinstance(p, str) else list(p) for p in (include, exclude))
     found = {}
     for path, module in model.named_modules():
-        if not isinstance(module, types):
+        if not isinstance(module, kinds):
             continue
         hooked = {h._tensor_name for h in pruning_hooks(module)}
         for stored, parameter in module._parameters.items():
@@ -62,7 +66,8 @@ def select(
                 continue
             if any(fnmatchcase(full, p) for p in exclude):
                 continue
-            if where(full, parameter) if where else parameter.dim() >= 2:
+            # A lazy one has no dimensions yet; whoever prunes it is told so.
+            if is_lazy(parameter) or (where(full, parameter) if where else parameter.dim() >= 2):
                 found[full] = (module, name)
     return [found[full] for full in sorted(found)]
 

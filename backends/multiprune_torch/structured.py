@@ -6,6 +6,7 @@ Clauses: METH-05 to METH-11. Source: ``RandomStructured`` and ``LnStructured`` o
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,12 @@ from torch.nn.utils import prune as torch_prune
 
 from multiprune.amount import Target
 from multiprune.draws import as_seed, draws
+from multiprune.errors import AmountError
+from multiprune.keys import format_of
 from multiprune.structured import check_dim, check_norm
+from multiprune_torch.backend import backend
 from multiprune_torch.base import BasePruningMethod
+from multiprune_torch.errors import DimTypeError
 from multiprune_torch.overrides import is_patched, own, stock_mask
 from multiprune_torch.processes import resolve_seed
 from multiprune_torch.ranking import channel_mask
@@ -52,21 +57,28 @@ class _Structured(BasePruningMethod):
         """
         if is_patched(self):
             return stock_mask(self, t, default_mask)
-        dim = check_dim(t, self.dim)
+        dim = _dim_of(t, self.dim)
         live = torch.ones(t.shape[dim], dtype=torch.bool)
         return self._prune_channels(t, live, default_mask, dim)
 
     def own_mask(self, scores: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
         """Return `prior` with `amount` of its live channels pruned."""
-        dim = check_dim(scores, self.dim)
+        dim = _dim_of(scores, self.dim)
         others = [d for d in range(prior.dim()) if d != dim]
         live = (prior != 0).sum(dim=others) != 0
-        return self._prune_channels(torch.where(prior != 0, scores, 0), live, prior, dim)
+        return self._prune_channels(torch.where(prior != 0, scores, False), live, prior, dim)
 
     def _prune_channels(
         self, scores: torch.Tensor, live: torch.Tensor, prior: torch.Tensor, dim: int
     ) -> torch.Tensor:
-        channels = int(live.sum())
+        channels, amount = int(live.sum()), self.target.amount
+        if isinstance(amount, int) and amount > channels:
+            raise AmountError(
+                f"amount={amount} is more than the {channels} channels of dim={dim} still "
+                "unpruned. Rule: an int amount of a structured method counts channels, and takes "
+                "at most what is left [METH-06, AMT-11]. Lower it, or pass a float.",
+                kind="amount-too-large",
+            )
         if self.target.count(live.numel(), channels) == 0:  # torch draws nothing then
             return prior
         ranks = self._ranks(scores.detach(), live.cpu(), dim)
@@ -142,8 +154,8 @@ class LnStructured(_Structured, torch_prune.LnStructured):
 
     Notes
     -----
-    Clauses METH-05 to METH-11. The norm is torch's very call, so masks are stock torch's. Source:
-    ``torch.nn.utils.prune.LnStructured``.
+    Clauses METH-05 to METH-11, DEV-61. The norm is torch's very call, so masks are stock torch's.
+    Source: ``torch.nn.utils.prune.LnStructured``.
     """
 
     def __init__(
@@ -154,7 +166,7 @@ class LnStructured(_Structured, torch_prune.LnStructured):
 
     def _ranks(self, scores: torch.Tensor, live: torch.Tensor, dim: int) -> torch.Tensor:
         check_norm(self.n, scores.dim())
-        norms: torch.Tensor = torch_prune._compute_norm(scores, self.n, dim)
+        norms: torch.Tensor = torch_prune._compute_norm(_normed(scores), self.n, dim)
         return norms
 
     @classmethod
@@ -178,6 +190,25 @@ class LnStructured(_Structured, torch_prune.LnStructured):
             importance_scores=importance_scores,
             **options,
         )
+
+
+def _dim_of(t: torch.Tensor, dim: Any) -> int:
+    try:
+        return check_dim(t, index(dim))
+    except TypeError:
+        raise DimTypeError(
+            f"dim={dim!r} is of type {type(dim).__name__}. Rule: dim is an int, one of the "
+            "tensor's dimensions [METH-08]. For the rows of a Linear or the filters of a "
+            "convolution pass dim=0."
+        ) from None
+
+
+def _normed(scores: torch.Tensor) -> torch.Tensor:
+    """Widen what torch takes no norms of, integers and float8; refuse booleans. DEV-61."""
+    format_of(backend.dtype_name(scores))
+    if scores.is_complex() or (scores.is_floating_point() and scores.element_size() > 1):
+        return scores
+    return scores.to(torch.float64 if scores.element_size() > 2 else torch.float32)
 
 
 own(LnStructured, torch_prune.LnStructured)

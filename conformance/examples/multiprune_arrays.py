@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 import multiprune
 from multiprune import packed
 from multiprune.amount import Target
+from multiprune.cut import Cut
 from multiprune.draws import as_seed, draws
 from multiprune.errors import MultipruneError
 from multiprune.keys import promote
@@ -137,15 +138,21 @@ class OnNumpy:
             signed=request.get("signed", False), **self.goal(request)
         )
         masks = [self.mask(tensor.get("mask")) for tensor in tensors]
-        cut = Ranking([self.array(tensor) for tensor in tensors], method, masks).cut()
+        cut = self.cut(Ranking([self.array(tensor) for tensor in tensors], method, masks))
         threshold = "-1" if cut.threshold < 0 else f"{cut.threshold:x}"
         return {"threshold": threshold, "position": cut.position}
+
+    def cut(self, ranking: Ranking) -> Cut:
+        """Find the cut."""
+        return ranking.cut()
 
     def _structured(self, request: Json) -> Json:
         options = {key: request[key] for key in OPTIONS if key in request} | self.goal(request)
         if "n" in request:
             n = request["n"]
             options["n"] = float(n) if n in ("Infinity", "-Infinity", "NaN") else n
+        if "custom" in request:
+            options["mask"] = self.mask(request["custom"])
         method = METHODS[request["method"]](**options)
         held = self.array(request) if "dtype" in request else self.put(np.ones(request["shape"]))
         kept = multiprune.mask_of(held, method, self.mask(request.get("mask")))

@@ -60,6 +60,8 @@ class OnJax(OnNumpy):
         if "n" in request:
             n = request["n"]
             options["n"] = float(n) if n in ("Infinity", "-Infinity", "NaN") else n
+        if "custom" in request:
+            options["mask"] = self.mask(request["custom"])
         method = METHODS[request["method"]](**options)
         held = self.array(request) if "dtype" in request else self.put(np.ones(request["shape"]))
         masks = {"w": self.mask(request["mask"])} if "mask" in request else None

@@ -58,7 +58,7 @@ class DropIn(TorchPrune):
         self.prune.global_unstructured(pairs, method, importance_scores=scores, **options)
 
     def _structured(self, request: Json) -> Json:
-        if request["method"] == "ln_structured":
+        if request["method"] != "random_structured":
             return super()._structured(request)
         ones = {"dtype": "float32", "shape": request["shape"]}
         ones["lcg"] = {"start": 0, "shift": 31, "mask": "0"}

@@ -178,6 +178,9 @@ class TorchPrune:
 
     def _structured(self, request: Json) -> Json:
         module = self.module_of(request)
+        if request["method"] == "custom_from_mask":
+            self.prune.custom_from_mask(module, "w", mask(request["custom"], module.w))
+            return {"masks": [self._mask(module.w_mask)]}
         n = request["n"]
         n = float(n.replace("Infinity", "inf")) if re.fullmatch(r"-?Infinity", str(n)) else n
         self.prune.ln_structured(module, "w", read_amount(request["amount"]), n, request["dim"])

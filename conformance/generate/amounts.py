@@ -63,7 +63,8 @@ def _counts(area: Area) -> None:
             "HalfEven", expect, amount=part(0.5), live=n)
     for value, n, expect in [(0.15, 10, 2), (0.25, 10, 2), (0.35, 10, 4), (0.1, 25, 2),
         (0.3, 10, 3), (0.7, 10, 7), (0.29, 100, 29), (0.57, 100, 57), (0.999, 1000, 999),
-        (0.125, 12, 2), (0.375, 12, 4), (0.35, 30, 10), (0.45, 10, 4), (0.85, 10, 8)]:
+        (0.125, 12, 2), (0.375, 12, 4), (0.35, 30, 10), (0.45, 10, 4), (0.85, 10, 8),
+        (0.99, 10, 10)]:
         _count(area, f"AMT-02/{value}-of-{n}", f"{value} of {n} rounds to {expect}", "AMT-02",
             "HalfEven", expect, amount=part(value), live=n)
     for value, n in [(0.9, 7_000_000_000), (0.8, 1_558_000_000), (0.9, 25_557_032),
@@ -89,7 +90,7 @@ def _counts(area: Area) -> None:
         ("float32", "3dcccccd", 10**9, None), ("float32", "3eaaaaab", 10**10, None)]
     for kind, word, n, _ in narrow:
         _count(area, f"AMT-07/{kind}-{word}-of-{n}", f"a {kind} amount is widened first",
-            "AMT-07", "NarrowFloat", amount={"kind": kind, "value": word}, live=n)
+            "AMT-07 DEV-20", "NarrowFloat", amount={"kind": kind, "value": word}, live=n)
     for top, bottom, n in [(1, 3, 10), (1, 2, 5), (2, 3, 1000)]:
         _count(area, f"AMT-07/fraction-{top}-{bottom}", "a fraction becomes a float64", "AMT-07",
             "NarrowFloat", amount={"kind": "fraction", "value": [top, bottom]}, live=n)
@@ -163,6 +164,9 @@ def _applied(area: Area) -> None:
         "AMT-01 RANK-01", "OfTotal", [five, six], [[1, 0, 1, 0, 0], [1] * 6], amount=whole(3))
     area.prune("AMT-02/half-of-eleven", "a fraction counts over all tensors together", "AMT-02",
         "HalfEven", [five, six], amount=part(0.5))
+    for name, fraction in {"tenth": 0.1, "quarter": 0.25, "third": 1 / 3, "most": 0.9}.items():
+        area.prune(f"AMT-02/{name}-of-eleven", "the rounded product goes, no more and no less",
+            "AMT-02 AMT-04", "HalfEven", [five, six], amount=part(fraction))
     area.prune("AMT-05/one-entry", "the integer 1 prunes the smallest entry", "AMT-05",
         "OneIsOne", [five], [[1, 0, 1, 1, 1]], amount=whole(1))
     area.prune("AMT-05/all-entries", "the float 1.0 prunes everything", "AMT-05 AMT-06",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,10 @@ def build() -> list[Area]:
         {"v": [1, 0, 1, 1, 1, 0]}, "utf-8": {"gewicht.\u00e4": [1, 0]}}.items():
         pack(f"FILE-03/{name}", "the digest tells names and shapes apart", "FILE-03", "Digest",
             masks)
+    # More entries than the blocks that packers work in.
+    far = {"shape": [300, 220], "lcg": {"start": 9, "shift": 30, "mask": "1"}, "name": "w"}
+    area.add("FILE-01/large", "66,000 entries in bits", "FILE-01 FILE-03", "BitOrder", "pack",
+        {"masks": [far]}, None, "deterministic")
     masks = {"a": np.array([[1, 0, 1], [0, 1, 1]]), "b": np.ones(9), "c": np.array(0)}
 
     def read(ident: str, title: str, clauses: str, data: bytes, expect: Any = None) -> None:
@@ -68,6 +73,10 @@ def build() -> list[Area]:
         write_file(masks, shapes='{"a":[2,3],"b":[8],"c":[]}'), refused)
     read("FILE-06/reshaped", "a shape of the same size has another digest", "FILE-06 FILE-03",
         write_file(masks, shapes='{"a":[3,2],"b":[9],"c":[]}'), refused)
+    for name, shape in {"negative": [-3, -3], "fraction": [4.5, 2], "text": ["9"]}.items():
+        told = json.dumps({"a": [2, 3], "b": shape, "c": []})
+        read(f"FILE-06/{name}-dimension", "a dimension that is none is refused", "FILE-06",
+            write_file(masks, shapes=told), refused)
     read("FILE-06/padding", "unused bits that are set are refused", "FILE-06 FILE-02", good[:-1] +
         bytes([good[-1] | 0x80]), refused)
     read("FILE-06/flipped", "a flipped bit is refused", "FILE-06 FILE-03", good[:-2] +

@@ -13,6 +13,8 @@ NOTES = {
     "Structured": ("channels and entries mixed up", "half channels go, or other counts"),
     "DeadChannel": ("channels that are gone counted again", "nothing new is pruned"),
     "WrongAxis": ("another dimension", "other channels go"),
+    "Revived": ("prior masks replaced", "pruned entries come back"),
+    "NotAMask": ("values and shapes taken as they are", "weights are scaled, or other entries go"),
     "Gate": ("any method taken for global ranking", "channels of different sizes compared"),
     "ChannelTies": ("ties among channels left open", "another channel goes"),
     "Norm": ("another norm", "other channels go"),
@@ -59,6 +61,18 @@ def _methods(area: Area) -> None:
         "Gate", [dict(five, mask=mask([0, 1, 0, 1, 1]))], [[0, 1, 0, 1, 1]], method="identity")
     area.prune("METH-01/l1", "l1_unstructured is a method for global ranking", "METH-01", "Gate",
         [five], [[1, 0, 1, 0, 1]], method="l1_unstructured", amount=whole(2))
+    for name, prior, given, expect in [("fresh", None, [1, 0, 1, 1, 0], [1, 0, 1, 1, 0]),
+        ("prior", [0, 1, 1, 1, 0], [1, 0, 1, 1, 1], [0, 0, 1, 1, 0]),
+        ("all", [0, 1, 1, 0, 1], [1, 1, 1, 1, 1], [0, 1, 1, 0, 1])]:
+        _structured(area, f"METH-04/alone-{name}", "a custom mask is joined to the prior one",
+            "METH-04 MASK-01", "Revived", expect, method="custom_from_mask", custom=mask(given),
+            **five, **({} if prior is None else {"mask": mask(prior)}))
+    for name, given, kind in [("half", [1, 0.5, 1, 1, 1], "mask-values"),
+        ("minus", [1, 0, 1, 1, -1], "mask-values"), ("shorter", [1, 0, 1, 1], "mask-shape"),
+        ("row", [[1, 0, 1, 1, 1]], "mask-shape")]:
+        _structured(area, f"METH-04/alone-{name}", "what is no mask of the tensor is refused",
+            "METH-04 MASK-03 MASK-04 DEV-41" if kind == "mask-values" else "METH-04 MASK-04",
+            "NotAMask", kind, method="custom_from_mask", custom=mask(given), **five)
     rows = array([[1, 2, 3], [4, -5, 0], [3, 3, 3], [0, 1, 0]])
 
     def ln(
@@ -179,6 +193,10 @@ def _random(area: Area) -> None:
         area.prune(f"RAND-05/{dtype}", f"draws of {dtype} entries are the same",
             "RAND-05 DEV-05 DEV-21", "ByPosition", [item], method="random_unstructured", seed=3,
             amount=whole(4), profile="random")
+    for target in (0.5, 0.7):
+        area.prune(f"RAND-04/sparsity-{target}", "random pruning has targets too",
+            "RAND-04 AMT-13", "ByPosition", [held], method="random_unstructured", seed=4,
+            sparsity=part(target), profile="random")
     area.prune("RAND-04/too-many", "random amounts are amounts", "RAND-04 AMT-11", "ByPosition",
         [held], "amount-too-large", method="random_unstructured", seed=1, amount=whole(8),
         profile="random")

@@ -103,6 +103,9 @@ def _plain(area: Area) -> None:
     area.prune("NUM-07/inf", "an infinity is kept before a finite number", "NUM-07", "Infinity",
         [array([float("-inf"), 65504, float("inf"), -3])], [[1, 0, 1, 0]], amount=part(0.5))
     nans = ["7fc00000", "ffc00001", "7f800001", "3f800000", "ffffffff"]
+    nan = float("nan")
+    area.prune("NUM-03/at-the-cut", "a cut at NaN takes the counted number", "NUM-03 AMT-04",
+        "NaNPlace", [array([1, nan, nan, 4, nan, nan])], [[0, 0, 1, 0, 1, 1]], amount=part(0.5))
     area.prune("NUM-03/payloads", "NaN of every payload is one score", "NUM-03 NUM-04",
         "NaNPlace", [bits(nans, "float32")], [[0, 0, 1, 0, 1]], amount=whole(3),
         profile="deterministic")

@@ -114,6 +114,16 @@ def _ties(area: Area) -> None:
     area.prune("TIE-02/after-prior", "a prior mask moves no position", "TIE-02 MASK-02",
         "PositionOfLive", [array([1] * 4, mask=mask([0, 1, 0, 1])), array([1, 1])],
         [[0, 0, 0, 0], [0, 1]], amount=whole(3))
+    many: list[Json] = [{"dtype": "uint8", "shape": [size], "lcg":
+        {"start": size, "shift": 28, "mask": "1"}} for size in (300, 37, 700)]
+    held = [dict(each, mask={"shape": each["shape"], "lcg": {"start": 2, "shift": 29,
+        "mask": "1"}}) for each in many]
+    for name, tensors, counts in [("many", many, (1, 129, 256, 257, 500, 529, 700)),
+        ("many-held", held, (1, 100, 200, 256, 270, 400))]:
+        for k in counts:
+            area.prune(f"TIE-02/{name}-{k}", "hundreds of equal entries go by their positions",
+                "TIE-02 TIE-01 AMT-04", "PositionOfLive AllTied", tensors, amount=whole(k),
+                profile="deterministic")
     order = [array([2, 1]), array([1, 1]), array([1, 3])]
     area.prune("TIE-03/list", "a list keeps its order", "TIE-03", "Reordered", order[::-1],
         [[0, 1], [0, 1], [1, 1]], amount=whole(2))

@@ -47,6 +47,8 @@ def read_file(data: bytes) -> dict[str, Array]:
         raise Refused("mask-file", "another format, version or set of names")
     masks = {}
     for name, entry in header.items():
+        if any(type(n) is not int or n < 0 for n in shapes[name]):
+            raise Refused("mask-file", f"{name} has no shape")
         start, end = entry["data_offsets"]
         packed, shape = data[8 + length :][start:end], tuple(shapes[name])
         size = int(np.prod(shape, dtype=np.int64))

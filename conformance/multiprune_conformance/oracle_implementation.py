@@ -85,6 +85,8 @@ class Oracle:
     def _structured(self, request: Json) -> Json:
         mask = read_mask(request.get("mask"))
         prior = np.ones(tuple(request["shape"])) if mask is None else mask
+        if request["method"] == "custom_from_mask":
+            return {"masks": [write_mask(prior * _custom(request))]}  # METH-04
         dim, amount = request["dim"], read_amount(request["amount"])
         if request["method"] == "random_structured":
             kept = oracle.random_structured(prior, dim, seed=request["seed"], amount=amount)
@@ -137,6 +139,15 @@ def _scores(request: Json, tensors: list[Json]) -> list[Typed]:
         if scores[tensor["name"]]["shape"] != tensor["shape"]:
             raise Refused("scores-shape", "scores in the tensor's shape")  # SCORE-02
     return [read_array(scores[name]) for name in names]
+
+
+def _custom(request: Json) -> Any:
+    given = np.asarray(read_mask(request["custom"]))
+    if list(given.shape) != request["shape"]:
+        raise Refused("mask-shape", "a mask in the tensor's shape")  # MASK-04
+    if not np.isin(given, (0, 1)).all():
+        raise Refused("mask-values", "a mask holds 0 and 1 only")  # MASK-03
+    return given
 
 
 def _norms(request: Json, prior: Any) -> Any:

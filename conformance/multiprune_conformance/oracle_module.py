@@ -81,13 +81,8 @@ class Module:
         if step.get("scope") == "local" and method.endswith("_structured"):
             return dict(self.implementation.run("structured", tensors[0] | options))
         if step.get("scope") == "local" and method == "custom_from_mask":
-            prior = read_mask(tensors[0].get("mask"))
-            mask = np.asarray(read_mask(step["mask"]))
-            if list(mask.shape) != tensors[0]["shape"]:
-                raise Refused("mask-shape", "a mask in the parameter's shape")
-            if not np.isin(mask, (0, 1)).all():
-                raise Refused("mask-values", "a mask holds 0 and 1 only")
-            return {"masks": [write_mask(mask if prior is None else mask * prior)]}
+            custom = {"method": method, "custom": step["mask"]}
+            return dict(self.implementation.run("structured", tensors[0] | custom))
         request: Json = options | {"tensors": tensors}
         if "scores" in step:
             if not isinstance(step["scores"], dict):

@@ -27,14 +27,23 @@ TELLING = {
     ("report.py", "Report._warnings"),
 }
 TYPES = {"Array", "Bytes", "Shape", "Sum", "Under", "R"}  # names of types, never looked at
-UNSEEN = TYPES | {"__all__", ""}
+UNSEEN = TYPES | {"__all__", "__version__", ""}
 # An assertion that lengths are equal: where it holds, as it always does, nothing depends on it.
 STRICT = re.compile(r",? ?strict=\w+|, ?(?=\))")
 # Calls of which one argument only names something in a message, and the place of that argument.
 NAMING = {"as_amount": 1, "check_mask": 2, "matching": 1}
 NAMES = {"known", "hint"}  # of values that only messages show
 # What decides no mask, and is out of the vectors' sight: reports, and the comparison of backends.
-NO_MASKS = {"report.py", "verify.py", "verdict.py", "plan.py Ranking.report"}
+NO_MASKS = {"report.py", "verify.py", "verdict.py"}
+NO_MASKS |= {"plan.py Ranking.report", "plan.py Ranking.threshold"}
+
+
+class Everywhere(MutationVisitor):
+    """Mutmut's choice of what to mutate, and decorated functions too: it cannot wrap those."""
+
+    def _skip_node_and_children(self, node: cst.CSTNode) -> bool:
+        decorated = isinstance(node, cst.FunctionDef) and node.decorators
+        return not decorated and super()._skip_node_and_children(node)
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class Mutant:
 def mutants_of(path: Path) -> Iterator[Mutant]:
     """Return every mutant of a file, in the order of its lines."""
     text = path.read_text(encoding="utf-8")
-    visitor = MutationVisitor(mutation_operators, IgnoredCode(set(), set(), set()))
+    visitor = Everywhere(mutation_operators, IgnoredCode(set(), set(), set()))
     wrapper = MetadataWrapper(cst.parse_module(text), unsafe_skip_copy=True)
     module = wrapper.visit(visitor)
     places = wrapper.resolve(PositionProvider)
@@ -131,6 +140,8 @@ def _mark_all(
         telling.update(_walk(node) - _kinds(node))
     if isinstance(node, cst.Call) and (place := _naming(node)) < len(node.args):
         telling.update(_walk(node.args[place]))
+    if isinstance(node, cst.Param) and node.name.value == "name":
+        telling.update(_walk(node))  # what a message calls a value
     if isinstance(node, cst.Assign) and isinstance(name := node.targets[0].target, cst.Name):
         telling.update(_walk(node) if name.value in NAMES else ())
     for child in node.children:

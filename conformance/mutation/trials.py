@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from patch import clear_caches
+
 Place = tuple[str, str]
 
 
@@ -46,15 +48,16 @@ class Trial:
                 file = code.co_filename.rpartition("/")[2]
                 self.places.add((file, code.co_qualname.partition(".<locals>")[0]))
 
+        clear_caches()  # or only the first to ask for something is seen asking
         threading.setprofile(note)
         sys.setprofile(note)
-        start = time.perf_counter()
+        start = time.process_time()  # of a busy machine, too
         try:
             failed = self.fails()
         finally:
             sys.setprofile(None)
             threading.setprofile(None)
-        self.seconds = time.perf_counter() - start
+        self.seconds = time.process_time() - start
         return not failed
 
 
@@ -85,6 +88,7 @@ def vectors() -> Iterator[Trial]:
     """Return every vector on every array adapter that needs only NumPy."""
     from examples.multiprune_arrays import OnNumpy, OnStrict
     from examples.multiprune_other_ways import OtherWays
+    from examples.multiprune_shards import InShards
     from multiprune_conformance.judge import judge
     from multiprune_conformance.loader import Suite, load
 
@@ -92,8 +96,9 @@ def vectors() -> Iterator[Trial]:
     # What only large models or plain namespaces meet is put to the rooms that know of it.
     plain = "keys.py plain.py plan.py _array.py masks.py structured.py pruning.py draws.py "
     plain += "ranking.py registry.py"
-    other = "counting.py cut.py amount.py pruning.py named.py"
-    meant = {OtherWays: other, OnStrict: plain}
+    other = "counting.py cut.py amount.py plan.py pruning.py named.py"
+    shards = "counting.py ranking.py draws.py"
+    meant = {OtherWays: other, InShards: shards, OnStrict: plain}
 
     def trial(adapter: Any, vector: Any) -> Trial:
         alone = Suite(suite.version, (vector,), suite.notes, suite.clauses)
@@ -101,7 +106,7 @@ def vectors() -> Iterator[Trial]:
         files = frozenset(meant[type(adapter)].split()) if type(adapter) in meant else None
         return Trial(name, lambda: not judge(alone, adapter, {}).green, files)
 
-    for adapter in (OnNumpy(), OtherWays(), OnStrict()):
+    for adapter in (OnNumpy(), OtherWays(), InShards(), OnStrict()):
         verdicts = judge(suite, adapter, {}).verdicts
         for vector in [each.vector for each in verdicts if each.verdict != "skip"]:
             yield trial(adapter, vector)

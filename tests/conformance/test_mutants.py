@@ -1,27 +1,30 @@
 """Every wrong implementation is killed, by a vector of the clause that it breaks."""
 
 import json
+import re
 
 import mutants_of_counts
 import mutants_of_keys
 import mutants_of_methods
 import mutants_of_modules
 import mutants_of_order
+import mutants_of_peers
 import pytest
 from multiprune_conformance import cli
 from multiprune_conformance.judge import judge
-from multiprune_conformance.loader import load
+from multiprune_conformance.loader import HERE, load
 from multiprune_conformance.oracle_implementation import Oracle
 from mutants import MUTANTS, Mutant
 
 ROOMS = (
     mutants_of_counts, mutants_of_keys, mutants_of_order, mutants_of_methods, mutants_of_modules,
+    mutants_of_peers,
 )  # fmt: skip
 SUITE = load()
 
 
 def test_there_are_at_least_thirty_mutants():
-    assert len(ROOMS) == 5
+    assert len(ROOMS) == 6
     assert len(MUTANTS) >= 30
 
 
@@ -74,3 +77,10 @@ def test_every_must_clause_accepts_something():
 def test_oracle_reproduces_every_vector():
     outcome = judge(SUITE, Oracle(), {})
     assert outcome.count("pass") == len(SUITE.vectors)
+
+
+def test_mutants_that_the_docs_name_exist():
+    text = (HERE.parents[1] / "docs" / "conformance.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"[ ;]\*([a-z0-9-]+)\*", text))
+    assert len(named) > 10
+    assert named <= set(MUTANTS)

@@ -1,6 +1,7 @@
 """The suite's own order: schemas, ids, clauses, coverage, language, regeneration."""
 
 import json
+import re
 import runpy
 import shutil
 import sys
@@ -101,3 +102,10 @@ def test_oracle_imports_numpy_only():
         assert "import multiprune\n" not in text
         for framework in ("torch", "jax", "ml_dtypes", "array_api"):
             assert f"import {framework}" not in text
+
+
+def test_vectors_that_the_docs_name_exist():
+    text = (ROOT.parent / "docs" / "conformance.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"[` ]([A-Z]+-\d\d/[^\s`]+)`", text))
+    assert len(named) > 20
+    assert named <= {vector["id"] for vector in load().vectors}

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from jax_nets import Linen, Nnx, X, Y, dict_apply, equinox, nested
+from jax_nets import CONTAINERS, Linen, Nnx, X, Y, dict_apply, equinox, nested
 from multiprune_jax.paths import Tree
 
 from multiprune.errors import MaskError, MaskShapeError
@@ -93,6 +93,22 @@ def test_without_it_zeros_come_back():
     params, _ = fit(pruned.params, optax.adamw(0.01), mse(dict_apply))
     with pytest.raises(AssertionError):
         zeros_stay(params, pruned.masks)
+
+
+@pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
+@pytest.mark.parametrize("value", [1e-45, float("nan")])
+def test_one_zero_that_comes_back_is_seen(make, value):
+    """What the tests below rely on: they would fail if a single zero revived, in any container."""
+    pruned = mj.global_unstructured(make(), amount=0.8)
+    zeros_stay(pruned.params, pruned.masks)
+    for name, mask in Tree(pruned.masks).leaves.items():
+        if mask.all():
+            continue
+        revived = np.array(Tree(pruned.params).leaves[name])
+        revived[tuple(np.argwhere(~np.asarray(mask))[-1])] = value
+        tree = Tree(pruned.params).replace({name: revived}, keep=True)
+        with pytest.raises(AssertionError, match=name):
+            zeros_stay(tree, pruned.masks)
 
 
 @pytest.mark.parametrize("whole", [True, False])

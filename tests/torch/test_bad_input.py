@@ -10,6 +10,7 @@ import torch
 from multiprune_torch import prune
 from torch import nn
 from torch.nn.utils import parametrizations
+from torch.nn.utils import prune as stock
 from torch_cases import unchanged
 
 from multiprune.errors import MultipruneError
@@ -109,8 +110,13 @@ CASES = {
     "a missing module": (on("", "plane.weight"), ["Net", "'plane'", "DEV-14", "named_parameters"]),
     "None": (on("bare", "bias"), ["'bias' of Linear is None", "ERR-04", "bias=False", "leave"]),
     "amount in third place": (
-        given(lambda net: [(net.plain, "weight")], 0.2),
-        ["importance_scores", "float", "SCORE-08", "amount=..."],
+        [
+            *given(lambda net: [(net.plain, "weight")], 0.2),
+            lambda net: prune.global_unstructured(
+                [(net.plain, "weight")], prune.L1Unstructured, 0.2
+            ),
+        ],
+        ["importance_scores", "float", "SCORE-08", "amount=0.2"],
     ),
     # 1.2: amounts
     **{
@@ -227,3 +233,17 @@ def test_an_error_names_the_rule_and_the_remedy(case):
             assert isinstance(caught.value, MultipruneError)
         for text in texts:
             assert text in str(caught.value), f"{text!r} is not in {str(caught.value)!r}"
+
+
+@pytest.mark.parametrize("case", sorted(set(CASES) - {"no amount", "removal"}))
+def test_torch_says_less_or_nothing(case, monkeypatch):
+    """The same calls with torch's own functions: the error is obscure, or there is none."""
+    calls, texts = CASES[case]
+    monkeypatch.setitem(globals(), "prune", stock)
+    for call in calls:
+        net, said = Net(), ""
+        try:
+            call(net)
+        except Exception as error:
+            said = str(error)
+        assert not all(text in said for text in texts)

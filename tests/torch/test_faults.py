@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from multiprune_torch import prune, sharing
+from multiprune_torch import freezing, prune, sharing
 from torch import nn
 from torch_cases import run_struck, same_bits, snapshot
 
@@ -39,6 +39,14 @@ def globally(method: Any, **options: Any) -> Callable[[Net], None]:
     )
 
 
+FROZEN: list[prune.Frozen] = []
+LOADED = Net().state_dict()
+"""What `Net` is when it is new, but for a layer that is not pruned here and one that is."""
+for _name in ("a.weight", "b.weight"):
+    LOADED.pop(_name + "_mask")
+    LOADED[_name] = LOADED.pop(_name + "_orig")
+LOADED["a.bias_orig"], LOADED["a.bias_mask"] = LOADED.pop("a.bias"), torch.tensor([1.0, 0.0, 1.0])
+
 OPERATIONS = {
     "global": globally(prune.L1Unstructured, amount=0.5),
     "global random": globally(prune.RandomUnstructured, amount=5),
@@ -53,6 +61,9 @@ OPERATIONS = {
     "remove from an rnn": lambda net: prune.remove(net.rnn, "weight_hh_l0"),
     "remove_all": lambda net: prune.remove_all(net),
     "undo": lambda net: prune.undo(net),
+    "model": lambda net: prune.prune_model(net, sparsity=0.6),
+    "freeze": lambda net: FROZEN.append(prune.freeze(net)),
+    "load": lambda net: prune.load_state_dict(net, LOADED),
 }
 
 
@@ -88,6 +99,7 @@ def test_a_fault_at_any_line_leaves_all_or_nothing(operation, monkeypatch):
         run_struck(lambda net=net: call(net), strike)
         now = snapshot(net)
         if same(now, before, identical=True):
+            assert not any(parameter in freezing._holds for parameter in net.parameters())
             continue
         # Struck after the last change: then the call must have done all of its work.
         assert same(now, after, identical=False), f"half done at line {strike}: {rooms[strike - 1]}"

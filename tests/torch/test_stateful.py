@@ -205,6 +205,33 @@ class Pruning(RuleBasedStateMachine):
         file.seek(0)
         self.net.load_state_dict(torch.load(file))
 
+    @rule()
+    def is_loaded_into_a_fresh_one(self) -> None:
+        fresh = nn.ModuleDict({"a": nn.Linear(3, 4), "b": nn.Linear(4, 2)})
+        fresh["a"].register_forward_pre_hook(note)
+        prune.load_state_dict(fresh, self.net.state_dict())
+        self.net = fresh
+        for p in self.plain.values():
+            p.rounds = min(p.rounds, 1)  # a state remembers no methods
+        self.know_parameters()
+
+    @rule(count=st.integers(1, 2))
+    def is_frozen_and_trains(self, count: int) -> None:
+        frozen = prune.freeze(self.net)
+        self.plain = {place: Plain(p.pruned.clone()) for place, p in self.plain.items()}
+        optimizer = torch.optim.SGD(self.net.parameters(), lr=1e-3, weight_decay=0.5)
+        chosen = {tuple(name.split(".")) for name in frozen.names}
+        zeros = {place: p.value == 0 for place, p in self.plain.items() if place in chosen}
+        for _ in range(count):
+            optimizer.zero_grad()
+            self.net["b"](self.net["a"](X)).square().sum().backward()
+            optimizer.step()
+        frozen.release()
+        for place, p in self.plain.items():
+            now = self.parameter(place).detach()
+            assert bool((now[zeros[place]] == 0).all()) if place in zeros else True
+            p.value = now.clone()
+
     @rule(training=st.booleans())
     def changes_mode(self, training: bool) -> None:
         self.net.train(training)

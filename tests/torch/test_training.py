@@ -1,4 +1,4 @@
-"""What holds in training and evaluation: frozen zeros, and values that are read again."""
+"""What holds in training and evaluation: values that are read again, and what is kept."""
 
 from __future__ import annotations
 
@@ -7,66 +7,7 @@ import pytest
 import torch
 from multiprune_torch import prune
 from torch import nn
-
-OPTIMIZERS = {
-    "sgd": lambda p: torch.optim.SGD(p, lr=0.1),
-    "momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
-    "adam": lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.1),
-    "adamw": lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.5),
-}
-
-
-def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 3) -> None:
-    for _ in range(steps):
-        optimizer.zero_grad()
-        model(torch.randn(8, 6)).pow(2).sum().backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_frozen_zeros_stay_zero_and_the_others_train(name):
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 2))
-    optimizer = OPTIMIZERS[name](model.parameters())
-    train(model, optimizer)  # momentum from before would revive them
-    prune.prune_model(model, amount=0.5)
-    frozen = prune.freeze(model)
-    zeros, before = model[0].weight == 0, model[0].weight.detach().clone()
-    train(model, optimizer)
-    assert bool((model[0].weight[zeros] == 0).all())
-    assert bool((model[0].weight[~zeros] != before[~zeros]).any())
-    assert bool((model[0].weight.grad[zeros] == 0).all())
-    frozen.release()
-    train(model, optimizer)
-    assert bool((model[0].weight[zeros] != 0).any())
-
-
-def test_clipping_sees_the_norm_of_what_trains():
-    model = nn.Linear(6, 2)
-    prune.prune_model(model, amount=0.5)
-    prune.freeze(model)
-    model(torch.ones(1, 6)).sum().backward()
-    kept = model.weight != 0
-    norm = nn.utils.clip_grad_norm_([model.weight], 1e9)
-    assert float(norm) == pytest.approx(float(kept.sum()) ** 0.5)
-
-
-def test_frozen_zeros_stay_under_scaled_gradients():
-    model = nn.Linear(6, 2)
-    prune.prune_model(model, amount=0.5)
-    prune.freeze(model)
-    optimizer, scaler = (
-        torch.optim.SGD(model.parameters(), 0.1, momentum=0.9),
-        torch.amp.GradScaler("cpu"),
-    )
-    for _ in range(2):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = model(torch.randn(4, 6)).sum()
-        scaler.scale(loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
-    assert int((model.weight == 0).sum()) == 6
+from torch.nn.utils import prune as stock
 
 
 def evaluated() -> tuple[nn.Linear, torch.Tensor]:
@@ -130,10 +71,52 @@ def test_writes_that_torch_cannot_see_are_seen_after_a_word(see):
         assert torch.equal(layer.weight, layer.weight_orig * layer.weight_mask)
 
 
+def kept_for_backward(forward) -> dict[int, int]:
+    """Return the bytes of each storage that a graph keeps, by its address."""
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        result = forward()
+    return kept if result is not None else {}
+
+
 def test_nothing_more_is_kept_for_backward_than_the_mask():
     layer = nn.Linear(64, 64, bias=False)
     prune.l1_unstructured(layer, "weight", amount=0.5)
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
-        layer.weight.sum()
-    assert [t.data_ptr() for t in kept] == [layer.weight_mask.data_ptr()]
+    assert list(kept_for_backward(lambda: layer.weight)) == [layer.weight_mask.data_ptr()]
+
+
+@pytest.mark.parametrize("amount", [0.5, 1.0])
+@pytest.mark.parametrize("layer", ["linear", "conv", "lstm", "embedding"])
+def test_no_more_bytes_are_kept_for_backward_than_by_torch(layer, amount):
+    kinds = {
+        "linear": (lambda: nn.Linear(24, 16), torch.randn(3, 24, requires_grad=True)),
+        "conv": (lambda: nn.Conv2d(3, 8, 3), torch.randn(1, 3, 9, 9, requires_grad=True)),
+        "lstm": (lambda: nn.LSTM(5, 6), torch.randn(2, 1, 5, requires_grad=True)),
+        "embedding": (lambda: nn.Embedding(9, 8), torch.arange(9)),
+    }
+    make, x = kinds[layer]
+    sizes = []
+    for p in (stock, prune):
+        torch.manual_seed(0)
+        module = make()
+        name = "weight" if layer != "lstm" else "weight_hh_l0"
+        for _ in range(2):
+            p.l1_unstructured(module, name, amount=amount)
+
+        def forward(module=module):
+            out = module(x)
+            return (out[0] if isinstance(out, tuple) else out).square().sum()
+
+        sizes.append(sum(kept_for_backward(forward).values()))
+    assert 0 < sizes[1] <= sizes[0]
+
+
+def test_a_boolean_mask_keeps_a_byte_for_each_entry():
+    layer = prune.identity(nn.Linear(24, 16), "weight", mask_dtype=torch.bool)
+    assert sum(kept_for_backward(lambda: layer.weight).values()) == 24 * 16

@@ -88,6 +88,10 @@ def test_lightnings_callback_prunes_globally_with_our_classes(options, permanent
         assert torch.equal(ours[key], value), key
     assert prune.is_pruned(models[1]) is not permanent
     assert stock.is_pruned(models[1]) is not permanent
+    fresh = type(models[1])()
+    prune.load_state_dict(fresh, ours)
+    assert prune.is_pruned(fresh) is not permanent
+    assert torch.equal(fresh.net(torch.ones(1, 6)), models[1].net(torch.ones(1, 6)))
 
 
 @pytest.mark.parametrize("name", ["l1_unstructured", "random_unstructured", "ln_structured"])

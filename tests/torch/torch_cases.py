@@ -81,6 +81,7 @@ def snapshot(root: nn.Module) -> dict[str, Any]:
             list(module._parameters),
             list(dict.keys(module._buffers)),
             list(module._forward_pre_hooks.items()),
+            list(module._load_state_dict_post_hooks.values()),
             sorted(set(module.__dict__) - {"_buffers"}),
             {n: (id(t), t.dtype, t.requires_grad) for n, t in tensors.items()},
             {n: t.detach().clone() for n, t in dense.items()},

@@ -276,6 +276,10 @@ function norm(values, n) {
 
 function structured(request) {
   const { shape, n } = request;
+  if (request.method === 'custom_from_mask') { // METH-04
+    const [prior, given] = [readMask(request.mask, shape), readMask(request.custom, shape)];
+    return { masks: [{ shape, data: prior.map((bit, p) => bit * given[p]) }] };
+  }
   if (shape.length < 2) refuse('not-structured');
   const dim = request.dim < 0 ? request.dim + shape.length : request.dim;
   if (dim < 0 || dim >= shape.length) refuse('dim');
@@ -327,6 +331,7 @@ function readMasks({ file }) { // FILE-04 to FILE-06
   const masks = names.map((name) => {
     const [from, to] = header[name].data_offsets;
     const part = bytes.subarray(start + from, start + to);
+    if (!shapes[name].every((n) => Number.isInteger(n) && n >= 0)) refuse('mask-file');
     const size = sizeOf(shapes[name]);
     if (header[name].dtype !== 'U8' || part.length !== Math.ceil(size / 8) || to - from !== part.length) refuse('mask-file');
     const data = Array.from({ length: size }, (_, i) => (part[i >> 3] >> (i & 7)) & 1);
@@ -342,7 +347,10 @@ const OPERATIONS = {
   prune, cut, structured,
   count: (request) => ({ count: count(request, request.live, request.total) }),
   promote: ({ dtypes }) => ({ dtype: promote(dtypes) }),
-  pack: ({ masks }) => ({ packed: masks.map((m) => packed(m.data).toString('hex')), digest: digest(masks) }),
+  pack: (request) => {
+    const masks = request.masks.map((m) => ({ ...m, data: readMask(m, m.shape) }));
+    return { packed: masks.map((m) => packed(m.data).toString('hex')), digest: digest(masks) };
+  },
   read_masks: readMasks,
 };
 const DESCRIPTION = {

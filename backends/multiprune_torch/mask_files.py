@@ -1,0 +1,202 @@
+"""Room: packed mask files of models, sharded or whole. The layout is `multiprune.packed`'s.
+
+Each process packs the bits that it owns, a piece of a tensor at a time; pieces are added up, for no
+bit has two owners, and the first process writes them. Reading, each takes its own bits.
+Clauses: FILE-01 to FILE-06, SHARD-03, SHARD-05.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from multiprune.packed import FORMAT, VERSION, digest
+from multiprune_torch.backend import backend
+from multiprune_torch.collectives import Processes, together
+from multiprune_torch.errors import ProcessesError
+from multiprune_torch.layout import Layout, layout_of, local_part
+from multiprune_torch.models import held_places, pruned_places
+from multiprune_torch.placements import processes_of
+
+__all__ = ["PIECE", "bits_between", "own_range", "save_masks"]
+
+PIECE = 1 << 20
+"""Bytes of a packed mask that are worked on at a time: 8 million entries."""
+
+Bits = npt.NDArray[np.bool_]
+
+
+def save_masks(model: nn.Module, path: str | os.PathLike[str], *, process_group: Any = None) -> str:
+    """Write a model's masks as a packed mask file, one bit an entry, that every backend reads.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Pruned. Sharded ones are saved by all processes together; the first one writes.
+    path : path
+        Replaced once the file is whole.
+    process_group : torch.distributed.ProcessGroup, optional
+        That holds a sharded model; all processes by default.
+
+    Returns
+    -------
+    str
+        The digest, on every process: equal for equal masks, whatever they come from.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, on every process.
+    ProcessesError
+        If processes hold no whole mask together (a RuntimeError).
+
+    Notes
+    -----
+    Clauses FILE-01 to FILE-05.
+    """
+    masks: dict[str, Any] = {name: place.mask for name, place in pruned_places(model)}
+    masks |= {name: record.mask for name, record in held_places(model)}
+    pairs = [(m, n) for m in model.modules() for n in m._parameters]
+    processes = processes_of(pairs, process_group)
+    with together(processes) as agreed:
+        rank = processes.rank if processes else 0
+        layouts = {name: layout_of(masks[name], rank, name) for name in sorted(masks)}
+        agreed["the masks"] = "\n".join(f"{n} of {layout.shape}" for n, layout in layouts.items())
+    owned = _owned(processes, layouts)
+    found = ""
+    part = Path(f"{os.fspath(path)}.part")
+    file: BinaryIO | None = None
+    with together(processes):
+        if processes is None or processes.leads:
+            file = part.open("w+b")
+            file.write(_header(layouts, "0" * 64))
+    full: OSError | None = None  # others wait for each piece, so it is raised at the end
+    for name, layout in layouts.items():
+        kept = local_part(masks[name]) if owned[name] else None
+        for piece in _pieces(layout, kept, processes):
+            if file is not None and full is None:
+                try:
+                    file.write(piece)
+                except OSError as error:
+                    full = error
+    with together(processes):
+        if full is not None:
+            raise full
+        if file is not None:
+            file.flush()
+            found = digest(_Packed(part, layouts))
+            file.seek(0)
+            file.write(_header(layouts, found))
+            file.close()
+            os.replace(part, path)
+    if processes is not None:
+        words = [int(found[i : i + 8] or "0", 16) for i in range(0, 64, 8)]
+        found = "".join(f"{word:08x}" for word in processes.sum(words))
+    return found
+
+
+def own_range(layout: Layout, first: int, last: int) -> tuple[int, int]:
+    """Return which entries of a shard lie between two flat indices of the whole tensor.
+
+    A shard keeps the order of its tensor, so they follow one another.
+    """
+
+    def index(i: int) -> int:
+        return int(layout.positions(np.array([i]), 0)[0])
+
+    return tuple(bisect_left(range(layout.size), at, key=index) for at in (first, last))  # type: ignore[return-value]
+
+
+def bits_between(layout: Layout, kept: torch.Tensor, first: int, last: int) -> Bits:
+    """Return the mask between two flat indices of the whole tensor; False where others hold it."""
+    bits = np.zeros(last - first, dtype=np.bool_)
+    start, stop = own_range(layout, first, last)
+    if start < stop:
+        values = backend.flat(kept, start, stop)
+        places = layout.positions(np.arange(start, stop), 0) - first
+        bits[places] = (values == 1).cpu().numpy()
+    return bits
+
+
+def _pieces(
+    layout: Layout, kept: torch.Tensor | None, processes: Processes | None
+) -> Iterator[bytes]:
+    """Pack a whole mask piece by piece; every process takes part in each."""
+    size = prod(layout.shape)
+    for first in range(0, size, 8 * PIECE):
+        last = min(first + 8 * PIECE, size)
+        bits = np.zeros(last - first, dtype=np.bool_)
+        if kept is not None:
+            bits = bits_between(layout, kept, first, last)
+        packed = np.packbits(bits, bitorder="little")
+        yield (packed if processes is None else processes.sum_bytes(packed)).tobytes()
+
+
+def _owned(processes: Processes | None, layouts: Mapping[str, Layout]) -> dict[str, bool]:
+    """Return which masks, or parts of them, this process packs."""
+    if processes is None:
+        return dict.fromkeys(layouts, True)
+    owners = processes.minimum([layout.copy for layout in layouts.values()])
+    owned = {
+        name: layout.first and layout.copy == owner
+        for (name, layout), owner in zip(layouts.items(), owners, strict=True)
+    }
+    counts = processes.sum([layouts[n].size if mine else 0 for n, mine in owned.items()])
+    for (name, layout), count in zip(layouts.items(), counts, strict=True):
+        if count != prod(layout.shape):
+            raise ProcessesError(
+                f"the mask of {name} has {prod(layout.shape)} entries, and the processes own "
+                f"{count} of them. Rule: every entry has exactly one owner [SHARD-03]. Save it on "
+                "all processes of its mesh."
+            )
+    return owned
+
+
+def _header(layouts: Mapping[str, Layout], found: str) -> bytes:
+    """Return the head of a safetensors file; its length does not depend on the digest."""
+    shapes = {name: list(layout.shape) for name, layout in layouts.items()}
+    metadata = {"format": FORMAT, "version": VERSION}
+    metadata |= {"shapes": json.dumps(shapes, ensure_ascii=False), "sha256": found}
+    head: dict[str, Any] = {"__metadata__": metadata}
+    start = 0
+    for name, layout in layouts.items():
+        length = -(-prod(layout.shape) // 8)
+        head[name] = {"dtype": "U8", "shape": [length], "data_offsets": [start, start + length]}
+        start += length
+    text = json.dumps(head, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+class _Packed(Mapping[str, Any]):
+    """Shape and packed mask by name, read from a written file one at a time."""
+
+    def __init__(self, path: Path, layouts: Mapping[str, Layout]) -> None:
+        self.layouts, self.starts = layouts, {}
+        start = len(_header(layouts, "0" * 64))
+        for name, layout in layouts.items():
+            self.starts[name] = start
+            start += -(-prod(layout.shape) // 8)
+        self.bytes = np.memmap(path, dtype=np.uint8, mode="r")
+
+    def __getitem__(self, name: str) -> tuple[tuple[int, ...], memoryview]:
+        shape = self.layouts[name].shape
+        start = self.starts[name]
+        whole: Any = self.bytes
+        return shape, memoryview(whole[start : start - (-prod(shape) // 8)])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.layouts)
+
+    def __len__(self) -> int:
+        return len(self.layouts)

@@ -1,0 +1,145 @@
+"""Room: sharded parameters, looked at before anything is exchanged.
+
+Clauses: SHARD-02, SHARD-05.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from multiprune_torch.collectives import Processes
+from multiprune_torch.errors import LayoutError
+from multiprune_torch.in_place import fsdp_state
+from multiprune_torch.layout import is_sharded, layout_of, local_part
+from multiprune_torch.parameters import Place, is_pair
+from multiprune_torch.shards import Shard
+
+__all__ = ["Call", "line_of", "processes_of", "refuse_fsdp1", "shard_of"]
+
+
+class Call(NamedTuple):
+    """What a pruning was asked for, read and checked.
+
+    Attributes
+    ----------
+    method : BasePruningMethod
+    places : sequence of Place
+    scores : sequence of torch.Tensor or None
+    dtypes : sequence of torch.dtype
+        Of the masks, where they are buffers beside ``name_orig``.
+    """
+
+    method: Any
+    places: Sequence[Place]
+    scores: Sequence[torch.Tensor] | None
+    dtypes: Sequence[torch.dtype]
+
+
+def processes_of(pairs: Any, group: Any = None, *, plain: bool = True) -> Processes | None:
+    """Return the processes that prune together, if any of these parameters is sharded.
+
+    Parameters
+    ----------
+    pairs : iterable of (nn.Module, str)
+        What is none is passed over: it is refused elsewhere.
+    group : torch.distributed.ProcessGroup, optional
+        All processes by default.
+    plain : bool
+        Whether a given group prunes plain replicas together, too.
+    """
+    listed = pairs if isinstance(pairs, Iterable) and not isinstance(pairs, nn.Module) else ()
+    spread = any(_is_spread(*pair) for pair in listed if is_pair(pair))
+    return Processes(group) if spread or (plain and group is not None) else None
+
+
+def refuse_fsdp1(pairs: Iterable[Any]) -> None:
+    """Refuse what FSDP1 has flattened.
+
+    Raises
+    ------
+    LayoutError
+        If it has (a TypeError and a ValueError).
+    """
+    for module, name in pairs:
+        if getattr(module._parameters.get(name), "_fsdp_flattened", False):
+            raise LayoutError(
+                f"{name!r} of {type(module).__name__} is flattened by FullyShardedDataParallel "
+                "(FSDP1). Rule: its pieces have lost their shapes and are not pruned [SHARD-02]. "
+                "Prune before wrapping, or shard by torch.distributed.fsdp.fully_shard."
+            )
+
+
+def shard_of(processes: Processes, call: Call, i: int) -> Shard:
+    """Look at what this process holds of one parameter.
+
+    Raises
+    ------
+    LayoutError
+        If it, its scores or its mask are cut in a way that cannot be ranked (a TypeError and a
+        ValueError).
+
+    Notes
+    -----
+    Clause SHARD-02.
+    """
+    place = call.places[i]
+    where, mask = str(place), place.mask
+    orig: Any = place.orig
+    refuse_fsdp1([(place.module, place.name)])
+    known = fsdp_state(place.module, place.name)
+    if known is not None and not is_sharded(orig):
+        raise LayoutError(
+            f"{where} is unsharded now, between forward and backward or by unshard(). Rule: FSDP2 "
+            "models are pruned as they are sharded [SHARD-02]. Prune after optimizer.step(), or "
+            "call model.reshard() on each wrapped module first."
+        )
+    layout = layout_of(orig, processes.rank, where)
+    scores = orig if call.scores is None else call.scores[i]
+    for what, other in (("importance_scores", scores), ("mask", mask)):
+        if other is not None and not _alike(orig, other):
+            raise LayoutError(
+                f"the {what} of {where} is {_placed(other)}, the parameter {_placed(orig)}. Rule: "
+                "what belongs to a sharded parameter is cut as it is [SHARD-02]. Distribute it "
+                "alike; a model that was pruned before fully_shard is pruned further before it."
+            )
+    size = len(processes)
+    copied = not is_sharded(orig) or orig.device_mesh.size() < size
+    copied = copied or any(
+        p.is_replicate() and orig.device_mesh.size(axis) > 1
+        for axis, p in enumerate(getattr(orig, "placements", ()))
+    )
+    prior = None if mask is None else local_part(mask)
+    return Shard(where, layout, local_part(scores), prior, copied)
+
+
+def line_of(place: Place) -> str:
+    """Describe a parameter so that all processes describe it alike."""
+    orig: Any = place.orig
+    placed = (
+        f"{orig.placements} on {tuple(orig.device_mesh.shape)}" if is_sharded(orig) else "whole"
+    )
+    pruned = "dense" if place.mask is None else "pruned"
+    return f"{place} of shape {tuple(orig.shape)}, {orig.dtype}, {placed}, {pruned}"
+
+
+def _is_spread(module: nn.Module, name: Any) -> bool:
+    path, _, name = str(name).rpartition(".")
+    own = dict(module.named_modules()).get(path, module)._parameters if path else module._parameters
+    parameter = own.get(name) if name in own else own.get(f"{name}_orig")
+    flattened = getattr(parameter, "_fsdp_flattened", False)
+    return is_sharded(parameter) or flattened or fsdp_state(module, name) is not None
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if not is_sharded(one) or not is_sharded(other):
+        return is_sharded(one) == is_sharded(other)
+    same = one.device_mesh == other.device_mesh and one.placements == other.placements
+    return same and local_part(one).shape == local_part(other).shape
+
+
+def _placed(tensor: Any) -> str:
+    return f"placed as {list(tensor.placements)}" if is_sharded(tensor) else "a plain tensor"

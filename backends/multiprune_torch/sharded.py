@@ -1,0 +1,141 @@
+"""Room: a sharded model's way through a global pruning. Read, agreed on, counted, kept.
+
+Each step is taken by all processes or by none: what is raised on one is raised on all, and nothing
+is changed before everybody has its masks.
+Clauses: SHARD-01 to SHARD-07.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from multiprune.cut import Cut
+from multiprune.errors import PruningTypeError
+from multiprune.keys import score_of
+from multiprune.methods import RandomUnstructured
+from multiprune.ranking import find_cut
+from multiprune_torch.base import commit
+from multiprune_torch.collectives import Processes
+from multiprune_torch.in_place import fsdp_state, hold
+from multiprune_torch.layout import local_part
+from multiprune_torch.methods import CustomFromMask
+from multiprune_torch.overrides import is_overridden
+from multiprune_torch.parameters import Place
+from multiprune_torch.placements import Call, line_of, shard_of
+from multiprune_torch.reparametrization import all_or_nothing
+from multiprune_torch.scores import check_rankable
+from multiprune_torch.shards import ShardedEntries
+
+__all__ = ["keep", "prune_sharded"]
+
+_UNDRAWN = 1 << 62
+
+
+def prune_sharded(
+    processes: Processes, read: Callable[[], Call], *, keep_dense: bool, draws_seed: bool
+) -> dict[str, Any]:
+    """Prune parameters of many processes together.
+
+    Parameters
+    ----------
+    processes : Processes
+    read : callable
+        Returns the call, or raises what is wrong with it.
+    keep_dense : bool
+        Keep the values that are pruned in place, for `undo`.
+    draws_seed : bool
+        Whether no seed was given: the first process draws one for all.
+
+    Returns
+    -------
+    dict
+        ``threshold``, ``ties``, ``tied_pruned``, ``method`` and ``way``, for a report.
+
+    Raises
+    ------
+    LayoutError, ProcessesError
+        If shards cannot be ranked, or processes disagree (also a ValueError, a RuntimeError).
+    MultipruneError
+        What any process raises, on all of them; nothing is changed then.
+    """
+    with processes.together() as agreed:
+        call = read()
+        method, places = call.method, call.places
+        check_rankable(places, call.scores or [place.orig for place in places])
+        entries = ShardedEntries([shard_of(processes, call, i) for i in range(len(places))])
+        ours = _algebra(method)
+        target, seed = ours.target, getattr(ours, "seed", None)
+        draws_seed |= isinstance(ours, RandomUnstructured) and seed is None
+        agreed["the amount"] = f"amount={target.amount!r}, sparsity={target.sparsity!r}"
+        agreed["the method"] = f"{type(method).__name__}, {seed=}, {draws_seed=}, {keep_dense=}"
+        agreed["the parameters"] = "\n".join(map(line_of, places))
+    # One exchange for both: who owns what, and the seed that the first process draws for all.
+    drawn = int(torch.randint(2**62, ())) if draws_seed and processes.leads else _UNDRAWN
+    *owners, drawn = processes.minimum([*(s.layout.copy for s in entries.shards), drawn])
+    seed = drawn if draws_seed else seed
+    entries.own(owners, seed)
+    total = entries.total(processes.sum)
+    cut = find_cut(entries.counted, lambda live: target.count(entries.size, live), total=total)
+    with processes.together():
+        masks = [_mask(entries, cut, i, place) for i, place in enumerate(places)]
+    ways = {keep(p, m, d, keep_dense) for p, m, d in zip(places, masks, call.dtypes, strict=True)}
+    return {
+        "threshold": score_of(cut.threshold, entries.fmt) if cut.count and seed is None else None,
+        "ties": cut.ties,
+        "tied_pruned": cut.tied_pruned,
+        "method": type(method).__name__,
+        "way": " and ".join(sorted(ways)),
+    }
+
+
+def _algebra(method: Any) -> Any:
+    if not hasattr(method, "algebra") or is_overridden(method):
+        raise PruningTypeError(
+            f"{type(method).__name__} computes its masks itself. Rule: no process has all entries "
+            "of a sharded model, so only L1Unstructured, RandomUnstructured and Identity prune it "
+            "[SHARD-02]. Pass your scores as importance_scores, sharded as the parameters are."
+        )
+    return method.algebra()
+
+
+def _mask(entries: ShardedEntries, cut: Cut, i: int, place: Place) -> torch.Tensor:
+    """Turn the cut into the mask of this process's shard."""
+    part = local_part(place.orig)
+    mask = torch.empty(part.shape, dtype=torch.bool, device=part.device)
+    entries.held.write(i, cut, mask)
+    return mask
+
+
+def keep(place: Place, kept: torch.Tensor, dtype: torch.dtype, keep_dense: bool) -> str:
+    """Install a mask in the way that the parameter bears.
+
+    Parameters
+    ----------
+    place : Place
+    kept : torch.Tensor of bool
+        This process's part of it.
+    dtype : torch.dtype
+        Of the mask where it stands beside ``name_orig``.
+    keep_dense : bool
+        See `prune_sharded`.
+
+    Returns
+    -------
+    str
+        The way: "in place" or "reparametrized".
+    """
+    everywhere = (place, *place.shared)
+    if any(fsdp_state(p.module, p.name) is not None for p in everywhere):
+        mask = torch.empty_like(place.orig.detach(), dtype=torch.bool)
+        local_part(mask).copy_(kept)
+        hold(place.module, place.name, mask, keep_dense=keep_dense)
+        return "in place"
+    mask = torch.empty_like(place.orig.detach(), dtype=dtype)
+    local_part(mask).copy_(kept)
+    hook = CustomFromMask.__new__(CustomFromMask)
+    with all_or_nothing(p.module for p in everywhere):
+        commit(place, mask, hook)
+    return "reparametrized"

@@ -1,0 +1,208 @@
+"""Room: the entries of a sharded model, as one process counts them.
+
+Every process counts what it owns, and writes the masks of all that it holds. Who owns what is
+agreed on once, and the first counting pass carries the proof along: what is owned adds up to every
+entry exactly once, and replicas are equal.
+Clauses: SHARD-01, SHARD-03, SHARD-04.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+
+from multiprune.counting import BlockEntries, Column
+from multiprune.draws import DRAW_BITS, draws_at
+from multiprune.keys import Format, key_bits, promote
+from multiprune_torch.backend import backend
+from multiprune_torch.errors import ProcessesError
+from multiprune_torch.layout import Layout
+
+__all__ = ["DIGIT_BITS", "Shard", "ShardedEntries"]
+
+DIGIT_BITS = 11
+"""Bits of a counting pass: 2048 counters, 16 KiB, go around."""
+
+_WORD = 1 << 64
+_MIX = 0x9E37_79B9_7F4A_7C15 - _WORD, 0xBF58_476D_1CE4_E5B9 - _WORD
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a process holds of one parameter.
+
+    Attributes
+    ----------
+    where : str
+        The parameter, for messages.
+    layout : Layout
+    scores : torch.Tensor
+        Its part of what is ranked.
+    prior : torch.Tensor or None
+        Its part of the present mask.
+    copied : bool
+        Whether other processes hold the same entries, as far as the layout says.
+    """
+
+    where: str
+    layout: Layout
+    scores: torch.Tensor
+    prior: torch.Tensor | None
+    copied: bool
+
+
+class ShardedEntries:
+    """The live entries of all processes, ranked together.
+
+    Parameters
+    ----------
+    shards : sequence of Shard
+        In the order of positions, which is the same on every process.
+
+    Attributes
+    ----------
+    size : int
+        How many entries there are on all processes, each counted once.
+    fmt : Format
+        What magnitudes are ranked as.
+    """
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self.shards = shards
+        self.promoted = promote(backend.dtype_name(s.scores) for s in shards)
+        self.fmt = self.promoted.real
+        *self._offsets, self.size = [0, *accumulate(prod(s.layout.shape) for s in shards)]
+        columns = self._columns(None)
+        self._checksums = [
+            _checksum(c) if s.copied else 0 for s, c in zip(shards, columns, strict=True)
+        ]
+
+    def own(self, owners: Sequence[int], seed: int | None) -> None:
+        """Settle who counts what, and by which keys.
+
+        Parameters
+        ----------
+        owners : sequence of int
+            For each parameter the lowest rank that holds a part of the copy that is counted.
+        seed : int or None
+            Of random keys; None ranks by magnitude.
+        """
+        columns = self._columns(seed)
+        self._owned = [
+            s.layout.first and s.layout.copy == o for s, o in zip(self.shards, owners, strict=True)
+        ]
+        counted = [c for c, owned in zip(columns, self._owned, strict=True) if owned]
+        bits = key_bits(self.fmt, signed=False) if seed is None else DRAW_BITS
+        width = {"size": self.size, "digit_bits": DIGIT_BITS}
+        self.counted = BlockEntries(counted, bits, backend, **width)
+        self.held = BlockEntries(columns, bits, backend, **width)
+
+    def total(
+        self, add: Callable[[Sequence[int]], Sequence[int]]
+    ) -> Callable[[Sequence[int]], Sequence[int]]:
+        """Return the sum over processes, which checks the ownership in its first call.
+
+        Parameters
+        ----------
+        add : callable
+            Adds integers over all processes.
+
+        Raises
+        ------
+        ProcessesError
+            In that call, on every process: if an entry is counted by none or by several, or if
+            replicas differ (a RuntimeError).
+        """
+        waiting = [self.proof()]
+
+        def total(counts: Sequence[int]) -> Sequence[int]:
+            proof = waiting.pop() if waiting else []
+            found = add([*counts, *proof])
+            if proof:
+                self._check(iter(found[len(counts) :]))
+            return found[: len(counts)]
+
+        return total
+
+    def proof(self) -> list[int]:
+        """Return for each parameter the entries owned; for replicas, also those held, and sums."""
+        proof = []
+        for shard, owned, checksum in zip(self.shards, self._owned, self._checksums, strict=True):
+            mine = 1 if owned else 0
+            proof.append(mine * shard.layout.size)
+            if shard.copied:
+                proof += [shard.layout.size, mine * checksum, checksum]
+        return proof
+
+    def _check(self, found: Iterator[int]) -> None:
+        for shard in self.shards:
+            owned, size = next(found), prod(shard.layout.shape)
+            if owned != size:
+                raise ProcessesError(
+                    f"{shard.where} has {size} entries, and the processes own {owned} of them. "
+                    "Rule: every entry is counted by exactly one process [SHARD-03]. Do all "
+                    "processes of its mesh belong to the process group, and is it cut alike on all?"
+                )
+            if not shard.copied:
+                continue
+            present, checksum, checksums = (next(found) for _ in range(3))
+            if size and (checksum * (present // size) - checksums) % _WORD:
+                raise ProcessesError(
+                    f"{shard.where} has other values, or another mask, on some of the "
+                    f"{present // size} processes that hold a replica of it. Rule: replicas are "
+                    "equal bit by bit, or masks would differ [SHARD-03]. Broadcast it from one of "
+                    "them first; was each built from another seed, or trained alone?"
+                )
+
+    def _columns(self, seed: int | None) -> list[Column]:
+        placed = zip(self.shards, self._offsets, strict=True)
+        return [_column(shard, offset, self.promoted, seed) for shard, offset in placed]
+
+
+def _column(shard: Shard, offset: int, fmt: Format, seed: int | None) -> Column:
+    layout, prior = shard.layout, shard.prior
+    start = layout.start
+
+    def keys(i: int, j: int) -> Any:
+        if seed is None:
+            return backend.keys(backend.flat(shard.scores, i, j), fmt, signed=False)
+        if start is not None:
+            return backend.draws(seed, offset + start + i, offset + start + j)
+        positions = layout.positions(np.arange(i, j), offset)
+        return draws_at(seed, positions.astype(np.uint64), xp=np)
+
+    def alive(i: int, j: int) -> Any:
+        assert prior is not None
+        return backend.alive(backend.flat(prior, i, j))
+
+    return Column(
+        layout.size,
+        offset + (start or 0),
+        keys,
+        None if prior is None else alive,
+        None if start is not None else lambda indices: layout.positions(indices, offset),
+    )
+
+
+def _checksum(column: Column) -> int:
+    """Return a sum that replicas share: of all keys, each mixed with its place and its mask."""
+    total = 0
+    for start in range(0, column.size, backend.block_size):
+        stop = min(start + backend.block_size, column.size)
+        keys: Any = column.keys(start, stop)
+        if isinstance(keys, np.ndarray):
+            keys = torch.from_numpy(keys.astype(np.int64))
+        mixed = keys.to(torch.int64)
+        if column.alive is not None:
+            mixed = torch.where(torch.as_tensor(column.alive(start, stop)), mixed, -1)
+        places = torch.arange(start, stop, device=mixed.device)
+        mixed = (mixed + places * _MIX[0]) * _MIX[1]
+        mixed = (mixed ^ (mixed >> 29)) * _MIX[0]
+        total += int(mixed.sum())
+    return (total + _WORD // 2) % _WORD - _WORD // 2

@@ -1,0 +1,8 @@
+"""Puts `launch` on the path; the cases themselves are imported by the processes that run them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))

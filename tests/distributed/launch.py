@@ -1,0 +1,51 @@
+"""Starts processes as users start them, and ends all of them if they take too long."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PATHS = os.pathsep.join(str(ROOT / part) for part in (".", "backends", "conformance"))
+
+
+ENDED_BADLY = "terminate called without an active exception"
+"""What gloo says, rarely, when a process ends whose work is done: then it is run once more."""
+
+
+def torchrun(script: Path, folder: Path, *arguments: str, processes: int) -> str:
+    """Run a script in a folder on some processes, and return what they print."""
+    code, output = _run(script, folder, *arguments, processes=processes)
+    if code and ENDED_BADLY in output:
+        code, output = _run(script, folder, *arguments, processes=processes)
+    assert code == 0, output
+    return output
+
+
+def _run(
+    script: Path, folder: Path, *arguments: str, processes: int, seconds: float = 400
+) -> tuple[int, str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc_per_node={processes}", str(script), *arguments]
+    started = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = started.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(started.pid, signal.SIGKILL)
+        output, _ = started.communicate()
+        pytest.fail(f"not done after {seconds} s:\n{output}")
+    return started.returncode, output

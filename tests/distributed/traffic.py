@@ -1,0 +1,128 @@
+"""What goes around: few small sums, and never anything of a parameter's size."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from unittest import mock
+
+import nets
+import torch
+from multiprune_torch import prune
+from multiprune_torch.layout import layout_of
+from multiprune_torch.shards import Shard, ShardedEntries
+from torch import distributed
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks.sharded import traffic
+
+CALLS, BYTES = 12, 128 << 10
+
+
+class Collectives(TorchDispatchMode):
+    """Every collective that torch dispatches, functional ones of DTensors included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, int]] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = str(func)
+        if name.startswith(("c10d.", "c10d_functional.", "_c10d_functional.")):
+            flat = torch.utils._pytree.tree_leaves((args, kwargs))
+            size = sum(t.numel() * t.element_size() for t in flat if isinstance(t, torch.Tensor))
+            self.seen.append((name.split(".")[1], size))
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def watched():
+    """Collectives as torch dispatches them, and as they are called by name."""
+    called: list[str] = []
+
+    def note(name):
+        original = getattr(distributed, name)
+
+        def run(*args, **kwargs):
+            called.append(name)
+            return original(*args, **kwargs)
+
+        return mock.patch.object(distributed, name, run)
+
+    names = ["all_gather", "all_gather_object", "broadcast", "broadcast_object_list"]
+    names += ["all_to_all", "gather", "reduce_scatter_tensor", "all_gather_into_tensor", "send"]
+    patches = [note(name) for name in names]
+    for patch in patches:
+        patch.start()
+    try:
+        with Collectives() as mode:
+            yield mode.seen
+    finally:
+        for patch in patches:
+            patch.stop()
+    assert not called, called
+
+
+def check(seen, calls=CALLS):
+    assert {name for name, _ in seen} == {"allreduce_"}, seen
+    assert len(seen) <= calls, seen
+    assert sum(size for _, size in seen) <= BYTES, seen
+
+
+def case_a_call_is_a_dozen_small_sums():
+    for cut in nets.CUTS:
+        for kind in ("normal", "constant"):
+            for dtype in (torch.float32, torch.bfloat16):
+                model = cut(nets.net(kind, dtype))
+                for _ in range(2):
+                    with watched() as seen:
+                        prune.prune_model(model, amount=0.5)
+                    check(seen)
+
+
+def case_wide_keys_take_twenty():
+    model = nets.fsdp(nets.net("constant", torch.float64))
+    with watched() as seen:
+        prune.prune_model(model, amount=0.5)
+    check(seen, calls=20)
+    assert len(seen) > 6
+
+
+def case_the_benchmark_writes_down_what_is_sent():
+    """Its table of large models makes the same exchanges as a pruning does."""
+    for kind, dtype in (("normal", torch.float32), ("constant", torch.bfloat16)):
+        dense, model = nets.net(kind, dtype), nets.fsdp(nets.net(kind, dtype))
+        shards = [
+            Shard(n, layout_of(w, 0, n), w.detach(), None, False)
+            for n, w in nets.weights(dense).items()
+        ]
+        entries = ShardedEntries(shards)
+        entries.own([0] * len(shards), None)
+        ledger, _ = traffic(entries.counted, len(shards))
+        with watched() as seen:
+            prune.prune_model(model, amount=0.8)
+        assert len(seen) == ledger.calls
+        assert sum(size for _, size in seen) == ledger.sent
+
+
+def case_training_is_left_alone():
+    """Masking and going on costs no exchange of its own: as many as the dense model has."""
+    counts = []
+    for pruned in (False, True):
+        model = nets.fsdp(nets.net())
+        if pruned:
+            prune.prune_model(model, amount=0.5)
+        optimizer = torch.optim.AdamW(model.parameters())
+        with Collectives() as mode:
+            model(torch.ones(4, 6)).sum().backward()
+            optimizer.step()
+        counts.append(len(mode.seen))
+    assert counts[0] == counts[1]
+
+
+def case_plain_modules_exchange_nothing():
+    model = nets.net()
+    with watched() as seen:
+        prune.prune_model(model, amount=0.5)
+        prune.report(model)
+        prune.remove_all(model)
+    assert not seen

@@ -1,0 +1,238 @@
+"""Many ranks in one process: `python tests/distributed/virtual.py --cases 20000 --seed 1`.
+
+Every case cuts tensors in random ways over up to eight ranks, and compares each rank's masks with
+the oracle's, cut alike. The first difference ends the run with exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from multiprune_conformance import oracle
+from multiprune_torch.backend import backend
+from multiprune_torch.layout import layout_of
+from multiprune_torch.shards import Shard as Held
+from multiprune_torch.shards import ShardedEntries
+from torch.distributed.tensor import Replicate, Shard
+from torch.distributed.tensor.placement_types import _StridedShard
+
+from multiprune.amount import Target
+from multiprune.errors import MultipruneError
+from multiprune.ranking import find_cut
+
+sys.path.append(str(Path(__file__).parents[1] / "scale"))
+from cases import case_of
+
+SHAPES = [(1,), (2,), (3,), (4,), (8,), (2, 2), (2, 3), (3, 2), (2, 4), (2, 2, 2)]
+
+
+class Mesh:
+    """As much of a DeviceMesh as a layout asks for, seen from one rank."""
+
+    def __init__(self, ranks: torch.Tensor, rank: int) -> None:
+        self.mesh, self.shape = ranks, tuple(ranks.shape)
+        found = (ranks == rank).nonzero().tolist()
+        self.here = found[0] if found else None
+
+    def size(self, axis: int) -> int:
+        return self.shape[axis]
+
+    def get_coordinate(self) -> Any:
+        return self.here
+
+
+class Placed(NamedTuple):
+    """A sharded tensor as one rank sees it."""
+
+    shape: tuple[int, ...]
+    device_mesh: Mesh
+    placements: list[Any]
+    local: torch.Tensor
+
+    def to_local(self) -> torch.Tensor:
+        return self.local
+
+
+class Way(NamedTuple):
+    """How one tensor is cut: a mesh for each rank, none where it is whole on all of them."""
+
+    meshes: list[torch.Tensor] | None
+    placements: list[Any]
+
+
+def way_of(draw: random.Random, world: torch.Tensor, dims: int) -> Way:
+    """Choose placements: any, FSDP over tensor parallelism, copies beside each other, few ranks."""
+    kind = draw.choice(["whole", "any", "any", "strided", "copies", "few"])
+    ranks = world.numel()
+    if kind == "whole":
+        return Way(None, [])
+    if kind == "copies" and world.dim() == 2:  # each column of the mesh holds one
+        columns = [world[:, int((world == r).nonzero()[0][1])] for r in range(ranks)]
+        return Way(columns, [_placement(draw, dims)])
+    if kind == "few" and ranks > 1:
+        some = torch.tensor(sorted(draw.sample(range(ranks), draw.randint(1, ranks))))
+        return Way([some] * ranks, [_placement(draw, dims)])
+    if kind == "strided" and world.dim() > 1 and dims:
+        dim = draw.randrange(dims)
+        inner = _StridedShard(dim, split_factor=world.shape[-1])
+        lead = [Replicate()] * (world.dim() - 2)
+        return Way([world] * ranks, [*lead, inner, Shard(dim)])
+    return Way([world] * ranks, [_placement(draw, dims) for _ in range(world.dim())])
+
+
+def _placement(draw: random.Random, dims: int) -> Any:
+    if not dims or draw.random() < 0.25:
+        return Replicate()
+    return Shard(draw.randrange(dims))
+
+
+def cut_by(way: Way, tensor: torch.Tensor, rank: int) -> torch.Tensor:
+    """Cut a tensor by torch's own chunks, and take a rank's; none where it is no member."""
+    if way.meshes is None:
+        return tensor
+    here = Mesh(way.meshes[rank], rank).here
+    if here is None:
+        return tensor.reshape(-1)[:0]
+    placed = list(zip(here, way.meshes[rank].shape, way.placements, strict=True))
+    plain = [p for p in placed if type(p[2]) is Shard]
+    for place, n, placement in [*plain, *(p for p in placed if type(p[2]) is _StridedShard)]:
+        chunks = list(torch.chunk(tensor, n, dim=placement.dim)) if tensor.numel() else []
+        empty = tensor.narrow(placement.dim, 0, 0)
+        tensor = chunks[place] if place < len(chunks) else empty
+    return tensor
+
+
+def held_by(way: Way, tensor: torch.Tensor, mask: Any, rank: int) -> Held:
+    local = cut_by(way, tensor, rank)
+    seen: Any = tensor
+    if way.meshes is not None:
+        mesh = Mesh(way.meshes[rank], rank)
+        seen = Placed(tuple(tensor.shape), mesh, way.placements, local)
+    prior = None if mask is None else cut_by(way, mask, rank)
+    return Held("tensor", layout_of(seen, rank, "tensor"), local, prior, True)
+
+
+class Everybody:
+    """All ranks' entries at once: what an all-reduce would see."""
+
+    def __init__(self, ranks: list[ShardedEntries]) -> None:
+        self.ranks, counted = ranks, ranks[0].counted
+        self.size, self.key_bits, self.digit_bits = counted.size, counted.key_bits, 11
+        others = [r.proof() for r in ranks[1:]]
+        self.proof = [sum(numbers) for numbers in zip(*others, strict=True)] or None
+
+    def count_keys(self, *digit: int) -> list[int]:
+        return self._added([r.counted.count_keys(*digit) for r in self.ranks])
+
+    def count_positions(self, *digit: int) -> list[int]:
+        return self._added([r.counted.count_positions(*digit) for r in self.ranks])
+
+    def total(self) -> Any:
+        """The first rank's sum, to which the others add their proofs of ownership."""
+
+        def add(numbers: Any) -> list[int]:
+            start = len(numbers) - len(self.proof or [])
+            if self.proof is None or start & (start - 1) or start == len(numbers):
+                return list(numbers)
+            tail = zip(numbers[start:], self.proof, strict=True)
+            return [*numbers[:start], *((a + b) % 2**64 for a, b in tail)]
+
+        return self.ranks[0].total(_first(add))
+
+    @staticmethod
+    def _added(vectors: list[Any]) -> list[int]:
+        return [sum(numbers) for numbers in zip(*vectors, strict=True)]
+
+
+def _first(add: Any) -> Any:
+    """Only the first call carries the proof."""
+    calls: list[Any] = [add]
+    return lambda numbers: calls.pop()(numbers) if calls else list(numbers)
+
+
+def scaled(numbers: Any) -> list[int]:
+    """Every rank stands for a million: counters beyond 32 bits, beyond float64 at the largest."""
+    return (torch.tensor(list(numbers), dtype=torch.int64) * 2**20).tolist()
+
+
+def difference(seed: int, number: int) -> str | None:
+    """Return how one case differs from the oracle, "" if it does not; None if it is none here."""
+    case, draw = case_of(seed, number), random.Random(number << 8 | 7)
+    if case.what == "structured" or case.signed:
+        return None
+    shapes = [t.shape for t in case.tensors]
+    try:
+        with np.errstate(over="ignore"):
+            if case.what == "random":
+                options = {"seed": case.seed, "masks": case.masks, **case.goal}
+                expected = oracle.random_unstructured(shapes, **options)
+            else:
+                expected = oracle.global_unstructured(case.tensors, masks=case.masks, **case.goal)
+    except oracle.Refused:
+        return None  # refusals are the same code as in one process
+    world = torch.arange(int(np.prod(shape := draw.choice(SHAPES)))).reshape(shape)
+    tensors = [backend.from_numpy(t) for t in case.tensors]
+    masks = [None if m is None else torch.from_numpy(np.array(m)) for m in case.masks]
+    ways = [way_of(draw, world, t.dim()) for t in tensors]
+    random_seed = case.seed if case.what == "random" else None
+    held = [
+        [held_by(*parts, rank) for parts in zip(ways, tensors, masks, strict=True)]
+        for rank in range(world.numel())
+    ]
+    owners = [min(h.layout.copy for h in column) for column in zip(*held, strict=True)]
+    ranks = [ShardedEntries(shards) for shards in held]
+    for entries in ranks:
+        entries.own(owners, random_seed)
+    everybody, target = Everybody(ranks), Target(**case.goal)
+    found = find_cut(
+        everybody, lambda live: target.count(everybody.size, live), total=everybody.total()
+    )
+    million = find_cut(
+        everybody,
+        lambda live: target.count(everybody.size, live >> 20) << 20,
+        total=scaled,
+    )
+    if (million.threshold, million.position) != (found.threshold, found.position):
+        return f"scaled: {million} is not {found}"
+    for i, (want, way) in enumerate(zip(expected, ways, strict=True)):
+        for rank, entries in enumerate(ranks):
+            wanted = cut_by(way, torch.from_numpy(np.array(want)), rank)
+            mask = torch.empty(wanted.shape, dtype=torch.bool)
+            entries.held.write(i, found, mask)
+            if not torch.equal(mask, wanted):
+                return f"tensor {i} on rank {rank} of {tuple(world.shape)}, {way}:\n{case}"
+    return ""
+
+
+def main() -> int:
+    """Run cases and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    start, compared, number = time.monotonic(), 0, -1
+    while compared < options.cases:
+        number += 1
+        try:
+            fault = difference(options.seed, number)
+        except (MultipruneError, AssertionError) as error:
+            fault = repr(error)
+        compared += fault is not None
+        if fault:
+            print(f"case {number} of seed {options.seed}: {fault}")
+            return 1
+    print(f"{options.cases:,} cases, seed {options.seed}, 0 differences, "
+          f"{time.monotonic() - start:.0f} s")  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
