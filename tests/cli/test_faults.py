@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
-import resource
 import signal
 import subprocess
 import sys
@@ -21,8 +19,16 @@ pytest.importorskip("cyclopts")
 pytest.importorskip("rich")
 
 COMMAND = [sys.executable, "-m", "multiprune_cli"]
-_DROP, _OVERRIDE, _SEARCH = 24, 1, 2
-"""Of <linux/prctl.h> and <linux/capability.h>: the rights by which permissions do not bind root."""
+AS_ANYBODY = """
+if sys.platform == "linux":  # permissions bind, even where the tests run as root
+    PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+    for right in CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH:
+        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, right, 0, 0, 0)
+"""
+SMALL_DISK = """
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+"""
 
 
 def digests(folder):
@@ -33,23 +39,13 @@ def digests(folder):
     }
 
 
-def as_anybody():
-    """Make permissions bind, even where the tests run as root."""
-    if sys.platform == "linux":
-        for right in (_OVERRIDE, _SEARCH):
-            ctypes.CDLL(None).prctl(_DROP, right, 0, 0, 0)
-
-
-def small_disk():
-    """Let no file grow past a megabyte."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-
-
 def refused(arguments, before):
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, preexec_fn=before
+    """Run the command in a process that did `before`; it was not forked from this one."""
+    code = (
+        f"import ctypes, os, resource, signal, sys\n{before}\nos.execv(sys.argv[1], sys.argv[1:])"
     )
+    command = [sys.executable, "-c", code, *COMMAND, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -115,7 +111,7 @@ def test_a_read_only_folder_is_named_and_all_stays_as_it_was(mode, places):
     before = digests(places)
     given = [places / word if "/" in word or word[0] in "mo" else word for word in MODES[mode]]
     try:
-        message = refused(["prune", *given, "--amount", "0.5"], as_anybody)
+        message = refused(["prune", *given, "--amount", "0.5"], AS_ANYBODY)
     finally:
         for folder in locked:
             folder.chmod(0o755)
@@ -128,7 +124,7 @@ def test_a_read_only_folder_is_named_and_all_stays_as_it_was(mode, places):
 def test_a_full_disk_is_named_and_leaves_nothing(mode, places):
     before = digests(places)
     given = [places / word if "/" in word or word[0] in "mo" else word for word in MODES[mode]]
-    message = refused(["prune", *given, "--amount", "0.5"], small_disk)
+    message = refused(["prune", *given, "--amount", "0.5"], SMALL_DISK)
     assert "File too large" in message
     assert "Nothing is half written" in message
     assert digests(places) == before
