@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from multiprune.counting import Column
 
 __all__ = ["Near", "count_near"]
 
-_EVERY = 32
-"""One run in so many is the sample, all over the model, for its layers differ."""
+_EVERY, _PART = 4, 1 / 16
+"""One run in so many is sampled, all over the model, for its layers differ; and a part of each."""
 _GOLDEN = 0x9E37_79B9
 """Multiples of the golden ratio: evenly spread, and in no step with layers that repeat."""
 _GROUPS = 8
@@ -92,7 +93,11 @@ def count_near(
     """
     size = sum(column.size for column in columns)
     runs = _runs(columns, size, step)
-    sample = [run for i, run in enumerate(runs) if i * _GOLDEN % (1 << 32) < (1 << 32) // _EVERY]
+    sample = [
+        [(column, start, start + ceil((stop - start) * _PART)) for column, start, stop in run]
+        for i, run in enumerate(runs)
+        if i * _GOLDEN % (1 << 32) < (1 << 32) // _EVERY
+    ]
 
     def whole(runs: Sequence[tuple[int, _Run]]) -> _Counts:
         groups = np.zeros((_GROUPS, bins), np.int64)
