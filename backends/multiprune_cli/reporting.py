@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -149,7 +150,7 @@ def check_output(path: Path, inputs: list[Path]) -> None:
     if path.exists() and any(found.exists() and path.samefile(found) for found in inputs):
         raise OutputError(f"{path} is an input. Rule: an input stays as it is. Name another file.")
     try:
-        import matplotlib  # noqa: F401
+        import_module("matplotlib")
     except ImportError:
         raise OutputError(
             f"{path} needs matplotlib, which is not installed. Install it: pip install "

@@ -84,7 +84,8 @@ def load_masks(path: str | os.PathLike[str], like: Any = None) -> Any:
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            packed = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            packed = {name: file.get_tensor(name) for name in names}
             metadata = file.metadata() or {}
     except SafetensorError as error:
         raise MaskFileError(

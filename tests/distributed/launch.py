@@ -16,7 +16,8 @@ PATHS = os.pathsep.join(str(ROOT / part) for part in (".", "backends", "conforma
 
 
 ENDED_BADLY = "terminate called without an active exception"
-"""What gloo says, rarely, when a process ends whose work is done: then it is run once more."""
+"""Printed, rarely, at the exit of a process on gloo whose work is done; why is not known
+yet. Such a run is made once more: a fault that stays fails."""
 
 
 def torchrun(script: Path, folder: Path, *arguments: str, processes: int) -> str:
