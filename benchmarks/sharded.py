@@ -75,12 +75,12 @@ class Normal:
         )  # fmt: skip
 
 
-def traffic(entries: Normal, tensors: int) -> tuple[Ledger, Cut]:
+def traffic(entries: Normal, tensors: int, *, replicas: bool = False) -> tuple[Ledger, Cut]:
     """Make the exchanges of `prune.prune_model` in their order, and write them down.
 
-    For FSDP over all processes; replicas send three numbers more for each tensor.
+    For FSDP over all processes; with replicas (HSDP) three numbers more prove each tensor.
     """
-    ledger, proof = Ledger(), [0] * tensors
+    ledger, proof = Ledger(), [0] * tensors * (4 if replicas else 1)
 
     def agree() -> None:
         with ledger.together() as agreed:
@@ -107,17 +107,20 @@ def table() -> None:
         "\nwhich a ring moves twice; masks of one byte an entry, and blocks on one thread;"
         "\nbeside them what an all-gather of the weights would receive.\n"
     )
-    head = ("model", "processes", "dtype", "sums", "payload", "ties", "masks", "blocks", "gather")
-    print("{:>6} {:>9} {:>9} {:>5} {:>9} {:>13} {:>9} {:>8} {:>9}".format(*head))
+    head = ("model", "processes", "dtype", "sums", "FSDP", "HSDP", "ties", "masks", "blocks")
+    print("{:>6} {:>9} {:>9} {:>5} {:>9} {:>9} {:>13} {:>9} {:>8} {:>9}".format(*head, "gather"))
     for name, (parameters, tensors, processes) in MODELS.items():
         for dtype in ("float32", "bfloat16"):
             fmt = format_of(dtype)
-            ledger, cut = traffic(Normal(int(parameters), fmt), tensors)
+            entries = Normal(int(parameters), fmt)
+            ledger, cut = traffic(entries, tensors)
+            with_replicas, _ = traffic(entries, tensors, replicas=True)
             shard = parameters / processes
             blocks = backend.block_size * (fmt.bits / 8 + 8 + 8 + 1)
             print(
                 f"{name:>6} {processes:>9} {dtype:>9} {ledger.calls:>5} "
-                f"{ledger.sent / 1024:>5.1f} KiB {cut.ties:>13,} {shard / 1e9:>6.2f} GB "
+                f"{ledger.sent / 1024:>5.1f} KiB {with_replicas.sent / 1024:>5.1f} KiB "
+                f"{cut.ties:>13,} {shard / 1e9:>6.2f} GB "
                 f"{blocks / 2**20:>4.0f} MiB {parameters * fmt.bits / 8e9:>6.0f} GB"
             )
 

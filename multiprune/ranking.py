@@ -108,8 +108,9 @@ class _Search:
         total: Sum,
     ) -> None:
         self.count, self.total = count, total
-        first = bits % digit_bits or min(bits, digit_bits)
-        self.widths = [first] + [digit_bits] * ((bits - first) // digit_bits)
+        passes = -(-bits // digit_bits)
+        # As even as can be: of all ways with as few passes, it has the fewest counters.
+        self.widths = [(bits + i) // passes for i in range(passes)]
         self.shift = bits
         self.first: Sequence[int] | None = None
         self.equal = 0

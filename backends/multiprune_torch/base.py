@@ -17,6 +17,7 @@ from multiprune_torch.buffers import PrunedBuffers, is_binary, masked
 from multiprune_torch.errors import NotPrunedError, ScriptError, UnprunableError, about
 from multiprune_torch.overrides import next_mask, scales
 from multiprune_torch.parameters import Place, read
+from multiprune_torch.placements import refuse_sharded
 from multiprune_torch.ranking import mask_dtype_of
 from multiprune_torch.reparametrization import all_or_nothing, install, refresh, uninstall
 from multiprune_torch.scores import check_scores
@@ -121,6 +122,7 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
         Clauses REP-01 to REP-05, ERR-01. Source: ``torch.nn.utils.prune.BasePruningMethod.apply``.
         """
         place = read(module, name)
+        refuse_sharded(place)
         with about(place):
             method = cls(*args, **kwargs)
             method._tensor_name = place.name

@@ -18,7 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from multiprune_torch.errors import UndoError
 from multiprune_torch.layout import is_sharded, local_part
 
-__all__ = ["InPlace", "fsdp_state", "held", "hold", "record_of"]
+__all__ = ["InPlace", "dense_values", "held", "hold", "record_of"]
 
 _RECORDS, _RECORD = "_multiprune_in_place", "_multiprune_record"
 """Attributes of a module, with all its records by name, and of a parameter."""
@@ -66,21 +66,14 @@ class InPlace:
         assert mask is not None
         return mask
 
-    def prune(self, mask: torch.Tensor, keep_dense: bool) -> None:
+    def prune(self, mask: torch.Tensor, dense: torch.Tensor | None) -> None:
         """Take over a mask, which keeps no more than the present one does, and zero the rest."""
-        values, gone = local_part(self.parameter), ~local_part(mask)
-        before = self.module._buffers.get(self.name + "_mask")
-        if keep_dense or self.dense is not None:
-            pruned = values[gone].cpu()
-            if before is not None and self.dense is not None:
-                known = ~local_part(before)
-                pruned[known[gone].cpu()] = self.dense
-            self.dense = pruned
-        if before is None:
-            self.module.register_buffer(self.name + "_mask", mask)
-        else:
+        if self.name + "_mask" in self.module._buffers:
             self.module._buffers[self.name + "_mask"] = mask
-        values.masked_fill_(gone, 0)
+        else:
+            self.module.register_buffer(self.name + "_mask", mask)
+        self.dense = dense
+        _zero(local_part(self.parameter), local_part(mask))
 
     def end(self) -> None:
         """Stop masking: the parameter keeps its zeros, and may train them."""
@@ -117,7 +110,9 @@ def held(module: nn.Module, name: str | None = None) -> list[InPlace]:
     records = module.__dict__.get(_RECORDS, {})
     found = [r for n, r in records.items() if name in (None, n)]
     for record in found:
-        if module._parameters.get(record.name) is not record.parameter:  # loaded by assignment
+        parameter = module._parameters.get(record.name)
+        # Loaded by assignment. A plain one stands there only while FSDP2 has it unsharded.
+        if parameter is not record.parameter and is_sharded(parameter):
             record.leave()
             record.follow()
     return found
@@ -130,7 +125,35 @@ def record_of(module: nn.Module, name: str) -> InPlace | None:
     return None if parameter is None else parameter.__dict__.get(_RECORD)
 
 
-def hold(module: nn.Module, name: str, mask: torch.Tensor, *, keep_dense: bool) -> None:
+def dense_values(
+    parameter: torch.Tensor, mask: torch.Tensor, record: InPlace | None, keep: bool
+) -> torch.Tensor | None:
+    """Return what this process's entries have that a mask prunes, if it is to be kept.
+
+    Parameters
+    ----------
+    parameter, mask : torch.Tensor
+        In the same layout.
+    record : InPlace or None
+        By which the parameter is pruned now: what it kept goes on being kept.
+    keep : bool
+
+    Returns
+    -------
+    torch.Tensor or None
+        In the memory of the CPU, row-major.
+    """
+    known = None if record is None else record.dense
+    if not keep and known is None:
+        return None
+    gone = ~local_part(mask)
+    pruned = local_part(parameter)[gone].cpu()
+    if record is not None and known is not None:
+        pruned[~local_part(record.mask)[gone].cpu()] = known
+    return pruned
+
+
+def hold(module: nn.Module, name: str, mask: torch.Tensor, dense: torch.Tensor | None) -> None:
     """Prune a parameter in place, or further.
 
     Parameters
@@ -139,8 +162,8 @@ def hold(module: nn.Module, name: str, mask: torch.Tensor, *, keep_dense: bool) 
     name : str
     mask : torch.Tensor of bool
         In the parameter's layout; keeps nothing that is pruned already.
-    keep_dense : bool
-        Keep the values of pruned entries for `undo`.
+    dense : torch.Tensor or None
+        See `dense_values`.
 
     Notes
     -----
@@ -152,21 +175,7 @@ def hold(module: nn.Module, name: str, mask: torch.Tensor, *, keep_dense: bool) 
     if record is None:
         record = InPlace(module, name)
         module.__dict__.setdefault(_RECORDS, {})[name] = record
-    record.prune(mask, keep_dense)
-
-
-def fsdp_state(module: nn.Module, name: str) -> Any:
-    """Return what FSDP2 knows of a parameter that it manages; else None.
-
-    FSDP2 says so nowhere, but for the hook that follows a loaded state_dict.
-    """
-    for hook in getattr(module, "_load_state_dict_post_hooks", {}).values():
-        for cell in getattr(hook, "__closure__", None) or ():
-            known = cell.cell_contents
-            info = getattr(known, "_module_info", None)
-            if type(known).__name__ == "FSDPParam" and getattr(info, "param_name", None) == name:
-                return known
-    return None
+    record.prune(mask, dense)
 
 
 def _mask_gradient(parameter: torch.Tensor) -> None:

@@ -18,7 +18,7 @@ import torch
 
 from multiprune_torch.errors import LayoutError
 
-__all__ = ["Layout", "is_sharded", "layout_of", "local_part"]
+__all__ = ["Layout", "cut_like", "is_sharded", "layout_of", "local_part", "part_beside"]
 
 Indices = npt.NDArray[np.int64]
 
@@ -65,6 +65,13 @@ class Layout:
             return None
         return int(rows[0]) * prod(self.shape[1:])
 
+    def part_of(self, whole: torch.Tensor) -> torch.Tensor:
+        """Return what this process would hold of a tensor that is whole here."""
+        for dim, indices in enumerate(self.indices):
+            if len(indices) != self.shape[dim]:
+                whole = whole.index_select(dim, torch.from_numpy(indices).to(whole.device))
+        return whole
+
     def positions(self, local: Any, offset: int) -> Any:
         """Return the positions of entries that this process holds.
 
@@ -100,6 +107,23 @@ def local_part(tensor: torch.Tensor) -> torch.Tensor:
     if is_sharded(tensor):
         tensor = tensor.to_local()  # type: ignore[attr-defined]
     return tensor
+
+
+def part_beside(mask: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    """Return the part of a mask that belongs to what this process holds of its parameter.
+
+    A mask that was made before ``fully_shard`` is whole on every process.
+    """
+    if is_sharded(mask) or not is_sharded(parameter):
+        return local_part(mask)
+    return layout_of(parameter, 0, "a parameter").part_of(mask.detach())
+
+
+def cut_like(mask: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    """Return a mask that is whole on every process, in its parameter's layout."""
+    cut = torch.empty_like(parameter.detach(), dtype=mask.dtype)
+    local_part(cut).copy_(part_beside(mask, parameter))
+    return cut
 
 
 def layout_of(tensor: Any, rank: int, where: str) -> Layout:

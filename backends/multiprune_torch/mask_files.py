@@ -9,31 +9,25 @@ from __future__ import annotations
 
 import json
 import os
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid4
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from torch import nn
 
 from multiprune.packed import FORMAT, VERSION, digest
-from multiprune_torch.backend import backend
 from multiprune_torch.collectives import Processes, together
 from multiprune_torch.errors import ProcessesError
 from multiprune_torch.layout import Layout, layout_of, local_part
 from multiprune_torch.models import held_places, pruned_places
+from multiprune_torch.pieces import pieces
 from multiprune_torch.placements import processes_of
 
-__all__ = ["PIECE", "bits_between", "own_range", "save_masks"]
-
-PIECE = 1 << 20
-"""Bytes of a packed mask that are worked on at a time: 8 million entries."""
-
-Bits = npt.NDArray[np.bool_]
+__all__ = ["save_masks"]
 
 
 def save_masks(model: nn.Module, path: str | os.PathLike[str], *, process_group: Any = None) -> str:
@@ -74,72 +68,50 @@ def save_masks(model: nn.Module, path: str | os.PathLike[str], *, process_group:
         agreed["the masks"] = "\n".join(f"{n} of {layout.shape}" for n, layout in layouts.items())
     owned = _owned(processes, layouts)
     found = ""
-    part = Path(f"{os.fspath(path)}.part")
-    file: BinaryIO | None = None
-    with together(processes):
-        if processes is None or processes.leads:
-            file = part.open("w+b")
-            file.write(_header(layouts, "0" * 64))
-    full: OSError | None = None  # others wait for each piece, so it is raised at the end
-    for name, layout in layouts.items():
-        kept = local_part(masks[name]) if owned[name] else None
-        for piece in _pieces(layout, kept, processes):
-            if file is not None and full is None:
-                try:
-                    file.write(piece)
-                except OSError as error:
-                    full = error
-    with together(processes):
-        if full is not None:
-            raise full
-        if file is not None:
-            file.flush()
-            found = digest(_Packed(part, layouts))
-            file.seek(0)
-            file.write(_header(layouts, found))
-            file.close()
-            os.replace(part, path)
+    with _pending(path, processes) as part:
+        file: BinaryIO | None = None
+        with together(processes):
+            if processes is None or processes.leads:
+                file = part.open("w+b")
+                file.write(_header(layouts, "0" * 64))
+        full: OSError | None = None  # others wait for each piece, so it is raised at the end
+        for name, layout in layouts.items():
+            kept = local_part(masks[name]) if owned[name] else None
+            for piece in pieces(layout, kept, processes):
+                if file is not None and full is None:
+                    try:
+                        file.write(piece.tobytes())
+                    except OSError as error:
+                        full = error
+        with together(processes):
+            if full is not None:
+                raise full
+            if file is not None:
+                file.flush()
+                found = digest(_Packed(part, layouts))
+                file.seek(0)
+                file.write(_header(layouts, found))
+                file.close()
+                os.replace(part, path)
     if processes is not None:
         words = [int(found[i : i + 8] or "0", 16) for i in range(0, 64, 8)]
         found = "".join(f"{word:08x}" for word in processes.sum(words))
     return found
 
 
-def own_range(layout: Layout, first: int, last: int) -> tuple[int, int]:
-    """Return which entries of a shard lie between two flat indices of the whole tensor.
+@contextmanager
+def _pending(path: str | os.PathLike[str], processes: Processes | None) -> Iterator[Path]:
+    """Name a file beside `path` to write to, and remove it if it does not become that.
 
-    A shard keeps the order of its tensor, so they follow one another.
+    The name is this call's alone: replicas that know nothing of each other may save at once.
     """
-
-    def index(i: int) -> int:
-        return int(layout.positions(np.array([i]), 0)[0])
-
-    return tuple(bisect_left(range(layout.size), at, key=index) for at in (first, last))  # type: ignore[return-value]
-
-
-def bits_between(layout: Layout, kept: torch.Tensor, first: int, last: int) -> Bits:
-    """Return the mask between two flat indices of the whole tensor; False where others hold it."""
-    bits = np.zeros(last - first, dtype=np.bool_)
-    start, stop = own_range(layout, first, last)
-    if start < stop:
-        values = backend.flat(kept, start, stop)
-        places = layout.positions(np.arange(start, stop), 0) - first
-        bits[places] = (values == 1).cpu().numpy()
-    return bits
-
-
-def _pieces(
-    layout: Layout, kept: torch.Tensor | None, processes: Processes | None
-) -> Iterator[bytes]:
-    """Pack a whole mask piece by piece; every process takes part in each."""
-    size = prod(layout.shape)
-    for first in range(0, size, 8 * PIECE):
-        last = min(first + 8 * PIECE, size)
-        bits = np.zeros(last - first, dtype=np.bool_)
-        if kept is not None:
-            bits = bits_between(layout, kept, first, last)
-        packed = np.packbits(bits, bitorder="little")
-        yield (packed if processes is None else processes.sum_bytes(packed)).tobytes()
+    part = Path(f"{os.fspath(path)}.{uuid4().hex[:8]}.part")
+    try:
+        yield part
+    except BaseException:
+        if processes is None or processes.leads:
+            part.unlink(missing_ok=True)
+        raise
 
 
 def _owned(processes: Processes | None, layouts: Mapping[str, Layout]) -> dict[str, bool]:

@@ -18,12 +18,12 @@ from torch import nn
 
 from multiprune.packed import FORMAT, VERSION, MaskFileError, digest
 from multiprune_torch.collectives import together
+from multiprune_torch.keeping import make_ready
 from multiprune_torch.layout import Layout, layout_of, local_part
-from multiprune_torch.mask_files import PIECE, own_range
 from multiprune_torch.parameters import Place, read_all
+from multiprune_torch.pieces import PIECE, own_range, unpack
 from multiprune_torch.placements import processes_of
 from multiprune_torch.ranking import mask_dtype_of
-from multiprune_torch.sharded import keep
 
 __all__ = ["load_masks"]
 
@@ -73,9 +73,12 @@ def load_masks(
             file.check()
         places = read_all([_pair(model, name, file) for name in file], list(file))
         rank = processes.rank if processes else 0
-        kept = [_kept(file, place, rank) for place in places]
-    for place, mask in zip(places, kept, strict=True):
-        keep(place, mask, mask_dtype_of(place, None), keep_dense)
+        ready = [
+            make_ready(p, _kept(file, p, rank), mask_dtype_of(p, None), keep_dense=keep_dense)
+            for p in places
+        ]
+    for each in ready:
+        each.install()
     return list(file)
 
 
@@ -150,7 +153,8 @@ def _kept(file: _MaskFile, place: Place, rank: int) -> torch.Tensor:
             f"has a mask of shape {file.shapes[name]} for {place}, which has {tuple(orig.shape)}",
             "a mask has the shape of its tensor [MASK-04]",
         )
-    layout, part = layout_of(orig, rank, str(place)), local_part(orig)
+    like: Any = place.mask if place.has_whole_mask else orig
+    layout, part = layout_of(like, rank, str(place)), local_part(like)
     flat = np.empty(layout.size, dtype=np.bool_)
     for first in range(0, prod(layout.shape), 8 * PIECE):
         last = min(first + 8 * PIECE, prod(layout.shape))
@@ -164,4 +168,4 @@ def _kept(file: _MaskFile, place: Place, rank: int) -> torch.Tensor:
 
 def _bits(packed: Any, layout: Layout, first: int, start: int, stop: int) -> Any:
     places = layout.positions(np.arange(start, stop), 0) - first
-    return np.unpackbits(np.asarray(packed), bitorder="little")[places] == 1
+    return unpack(np.asarray(packed), 8 * len(packed))[places]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from multiprune_torch.collectives import Processes
-from multiprune_torch.layout import is_sharded, local_part
+from multiprune_torch.layout import is_sharded, local_part, part_beside
 
 __all__ = ["counts_of"]
 
@@ -36,8 +36,8 @@ def counts_of(
         For each parameter over all processes, replicas counted once. Where any is sharded, all
         processes ask together.
     """
-    here = [n for values, mask in found for n in _local(local_part(values), local_part(mask))]
-    if any(is_sharded(mask) for _, mask in found):
+    here = [n for v, mask in found for n in _local(local_part(v), part_beside(mask, v))]
+    if any(is_sharded(t) for pair in found for t in pair):
         here = Processes(group).sum(here)
     counts = []
     for i, (values, _) in enumerate(found):

@@ -16,6 +16,7 @@ from multiprune.errors import ParametersError, ParametersTypeError
 from multiprune_torch.buffers import find_hook, masked
 from multiprune_torch.errors import NameTakenError, NoParameterError, UnprunableError, about
 from multiprune_torch.in_place import record_of
+from multiprune_torch.layout import is_sharded
 from multiprune_torch.refusals import check_dense, kind_of, not_found, show
 
 __all__ = ["Place", "is_pair", "locate", "read", "read_all"]
@@ -57,6 +58,16 @@ class Place:
     def __str__(self) -> str:
         where = f" ({self.where})" if self.where else ""
         return f"{self.name!r} of {kind_of(self.module)}{where}"
+
+    @property
+    def stored(self) -> str:
+        """The name by which its values stand in the module now."""
+        return self.name if self.hook is None else self.name + "_orig"
+
+    @property
+    def has_whole_mask(self) -> bool:
+        """Whether it was pruned before ``fully_shard``: every process holds its mask whole."""
+        return self.mask is not None and is_sharded(self.orig) and not is_sharded(self.mask)
 
     @property
     def pruned(self) -> torch.Tensor:

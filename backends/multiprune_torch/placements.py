@@ -11,14 +11,23 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from multiprune.errors import MaskError
 from multiprune_torch.collectives import Processes
 from multiprune_torch.errors import LayoutError
-from multiprune_torch.in_place import fsdp_state
-from multiprune_torch.layout import is_sharded, layout_of, local_part
+from multiprune_torch.fsdp import fsdp_state
+from multiprune_torch.layout import is_sharded, layout_of, local_part, part_beside
 from multiprune_torch.parameters import Place, is_pair
 from multiprune_torch.shards import Shard
 
-__all__ = ["Call", "line_of", "processes_of", "refuse_fsdp1", "shard_of"]
+__all__ = [
+    "Call",
+    "check_alike",
+    "line_of",
+    "processes_of",
+    "refuse_fsdp1",
+    "refuse_sharded",
+    "shard_of",
+]
 
 
 class Call(NamedTuple):
@@ -73,6 +82,23 @@ def refuse_fsdp1(pairs: Iterable[Any]) -> None:
             )
 
 
+def refuse_sharded(place: Place) -> None:
+    """Refuse what one process cannot prune by itself.
+
+    Raises
+    ------
+    LayoutError
+        If others hold parts of the parameter (a TypeError and a ValueError).
+    """
+    if is_sharded(place.orig) or fsdp_state(place.module, place.stored) is not None:
+        raise LayoutError(
+            f"{place} is sharded, and a pruning method was applied to it on one process. Rule: "
+            "sharded parameters are pruned together by all processes [SHARD-02]. Call, on all of "
+            "them, prune.l1_unstructured(module, name), prune.global_unstructured or "
+            "prune.prune_model."
+        )
+
+
 def shard_of(processes: Processes, call: Call, i: int) -> Shard:
     """Look at what this process holds of one parameter.
 
@@ -90,7 +116,7 @@ def shard_of(processes: Processes, call: Call, i: int) -> Shard:
     where, mask = str(place), place.mask
     orig: Any = place.orig
     refuse_fsdp1([(place.module, place.name)])
-    known = fsdp_state(place.module, place.name)
+    known = fsdp_state(place.module, place.stored)
     if known is not None and not is_sharded(orig):
         raise LayoutError(
             f"{where} is unsharded now, between forward and backward or by unshard(). Rule: FSDP2 "
@@ -99,21 +125,38 @@ def shard_of(processes: Processes, call: Call, i: int) -> Shard:
         )
     layout = layout_of(orig, processes.rank, where)
     scores = orig if call.scores is None else call.scores[i]
-    for what, other in (("importance_scores", scores), ("mask", mask)):
-        if other is not None and not _alike(orig, other):
-            raise LayoutError(
-                f"the {what} of {where} is {_placed(other)}, the parameter {_placed(orig)}. Rule: "
-                "what belongs to a sharded parameter is cut as it is [SHARD-02]. Distribute it "
-                "alike; a model that was pruned before fully_shard is pruned further before it."
-            )
+    check_alike("importance_scores", place, scores)
+    if mask is not None and not place.has_whole_mask:
+        check_alike("mask", place, mask)
+    if getattr(place.hook, "_scales", False):
+        raise MaskError(
+            f"the mask of {where} holds values other than 0 and 1. Rule: a mask that scales is "
+            "pruned further in one process only [SHARD-02]. Scale the weights themselves instead."
+        )
     size = len(processes)
     copied = not is_sharded(orig) or orig.device_mesh.size() < size
     copied = copied or any(
         p.is_replicate() and orig.device_mesh.size(axis) > 1
         for axis, p in enumerate(getattr(orig, "placements", ()))
     )
-    prior = None if mask is None else local_part(mask)
+    prior = None if mask is None else part_beside(mask, orig)
     return Shard(where, layout, local_part(scores), prior, copied)
+
+
+def check_alike(what: str, place: Place, other: Any) -> None:
+    """Check that what belongs to a parameter is cut as it is.
+
+    Raises
+    ------
+    LayoutError
+        If it is not (a TypeError and a ValueError).
+    """
+    orig: Any = place.orig
+    if not _alike(orig, other):
+        raise LayoutError(
+            f"the {what} of {place} is {_placed(other)}, the parameter {_placed(orig)}. Rule: what "
+            "belongs to a sharded parameter is cut as it is [SHARD-02]. Distribute it alike."
+        )
 
 
 def line_of(place: Place) -> str:
@@ -123,15 +166,17 @@ def line_of(place: Place) -> str:
         f"{orig.placements} on {tuple(orig.device_mesh.shape)}" if is_sharded(orig) else "whole"
     )
     pruned = "dense" if place.mask is None else "pruned"
+    pruned += " before it was sharded" if place.has_whole_mask else ""
     return f"{place} of shape {tuple(orig.shape)}, {orig.dtype}, {placed}, {pruned}"
 
 
 def _is_spread(module: nn.Module, name: Any) -> bool:
     path, _, name = str(name).rpartition(".")
-    own = dict(module.named_modules()).get(path, module)._parameters if path else module._parameters
-    parameter = own.get(name) if name in own else own.get(f"{name}_orig")
+    module = dict(module.named_modules()).get(path, module) if path else module
+    stored = name if name in module._parameters else f"{name}_orig"
+    parameter = module._parameters.get(stored)
     flattened = getattr(parameter, "_fsdp_flattened", False)
-    return is_sharded(parameter) or flattened or fsdp_state(module, name) is not None
+    return is_sharded(parameter) or flattened or fsdp_state(module, stored) is not None
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -17,6 +17,7 @@ from multiprune_torch.freezing import Frozen, freeze
 from multiprune_torch.globally import prune_globally
 from multiprune_torch.in_place import held, record_of
 from multiprune_torch.loading import load_state_dict
+from multiprune_torch.locally import prune_locally
 from multiprune_torch.mask_files import save_masks
 from multiprune_torch.mask_reading import load_masks
 from multiprune_torch.methods import (
@@ -106,8 +107,7 @@ def identity(module: nn.Module, name: str, **options: Any) -> nn.Module:
     -----
     Clauses METH-03, REP-08. Source: ``torch.nn.utils.prune.identity``.
     """
-    Identity.apply(module, name, **options)
-    return module
+    return prune_locally(Identity, module, name, **options)
 
 
 def random_unstructured(
@@ -134,8 +134,7 @@ def random_unstructured(
     -----
     Clause RAND-04. Source: ``torch.nn.utils.prune.random_unstructured``.
     """
-    RandomUnstructured.apply(module, name, amount, **options)
-    return module
+    return prune_locally(RandomUnstructured, module, name, amount=amount, **options)
 
 
 def l1_unstructured(
@@ -167,8 +166,7 @@ def l1_unstructured(
     -----
     Clauses RANK-02, TIE-01. Source: ``torch.nn.utils.prune.l1_unstructured``.
     """
-    L1Unstructured.apply(module, name, amount, importance_scores, **options)
-    return module
+    return prune_locally(L1Unstructured, module, name, importance_scores, amount=amount, **options)
 
 
 def random_structured(
@@ -196,8 +194,7 @@ def random_structured(
     -----
     Clauses METH-05 to METH-09, RAND-06. Source: ``torch.nn.utils.prune.random_structured``.
     """
-    RandomStructured.apply(module, name, amount, dim, **options)
-    return module
+    return prune_locally(RandomStructured, module, name, amount=amount, dim=dim, **options)
 
 
 def ln_structured(
@@ -235,8 +232,9 @@ def ln_structured(
     -----
     Clauses METH-05 to METH-11. Source: ``torch.nn.utils.prune.ln_structured``.
     """
-    LnStructured.apply(module, name, amount, n, dim, importance_scores, **options)
-    return module
+    return prune_locally(
+        LnStructured, module, name, importance_scores, amount=amount, n=n, dim=dim, **options
+    )
 
 
 def global_unstructured(
@@ -321,8 +319,7 @@ def custom_from_mask(module: nn.Module, name: str, mask: Any, **options: Any) ->
     -----
     Clause METH-04. Source: ``torch.nn.utils.prune.custom_from_mask``.
     """
-    CustomFromMask.apply(module, name, mask, **options)
-    return module
+    return prune_locally(CustomFromMask, module, name, mask=mask, **options)
 
 
 def remove(module: nn.Module, name: str) -> nn.Module:

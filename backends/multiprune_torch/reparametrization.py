@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from multiprune_torch.buffers import PrunedBuffers, find_hook, is_binary
+from multiprune_torch.fsdp import follow_names
 from multiprune_torch.layout import is_sharded, local_part
 
 __all__ = ["all_or_nothing", "install", "read_again", "refresh", "uninstall"]
@@ -87,6 +88,7 @@ def uninstall(module: nn.Module, name: str, value: torch.Tensor) -> None:
     if first is not None:
         for other in list(module._parameters)[first:-1]:
             module._parameters[other] = module._parameters.pop(other)
+    follow_names(module)
     refresh(module)
 
 
@@ -140,6 +142,7 @@ def all_or_nothing(modules: Iterable[nn.Module]) -> Iterator[None]:
             if buffers is not None:
                 hooks, followers = buffers
                 module._buffers.hooks, module._buffers.followers = hooks, followers  # type: ignore[attr-defined]
+            follow_names(module)
         raise
 
 

@@ -17,19 +17,16 @@ from multiprune.errors import PruningTypeError
 from multiprune.keys import score_of
 from multiprune.methods import RandomUnstructured
 from multiprune.ranking import find_cut
-from multiprune_torch.base import commit
 from multiprune_torch.collectives import Processes
-from multiprune_torch.in_place import fsdp_state, hold
+from multiprune_torch.keeping import install_all, make_ready
 from multiprune_torch.layout import local_part
-from multiprune_torch.methods import CustomFromMask
 from multiprune_torch.overrides import is_overridden
 from multiprune_torch.parameters import Place
 from multiprune_torch.placements import Call, line_of, shard_of
-from multiprune_torch.reparametrization import all_or_nothing
 from multiprune_torch.scores import check_rankable
 from multiprune_torch.shards import ShardedEntries
 
-__all__ = ["keep", "prune_sharded"]
+__all__ = ["prune_sharded"]
 
 _UNDRAWN = 1 << 62
 
@@ -80,14 +77,17 @@ def prune_sharded(
     total = entries.total(processes.sum)
     cut = find_cut(entries.counted, lambda live: target.count(entries.size, live), total=total)
     with processes.together():
-        masks = [_mask(entries, cut, i, place) for i, place in enumerate(places)]
-    ways = {keep(p, m, d, keep_dense) for p, m, d in zip(places, masks, call.dtypes, strict=True)}
+        ready = [
+            make_ready(place, _part(entries, cut, i, place), dtype, keep_dense=keep_dense)
+            for i, (place, dtype) in enumerate(zip(places, call.dtypes, strict=True))
+        ]
+    way = install_all(processes, ready, entries.shards, entries.owned)
     return {
         "threshold": score_of(cut.threshold, entries.fmt) if cut.count and seed is None else None,
         "ties": cut.ties,
         "tied_pruned": cut.tied_pruned,
         "method": type(method).__name__,
-        "way": " and ".join(sorted(ways)),
+        "way": way,
     }
 
 
@@ -101,41 +101,9 @@ def _algebra(method: Any) -> Any:
     return method.algebra()
 
 
-def _mask(entries: ShardedEntries, cut: Cut, i: int, place: Place) -> torch.Tensor:
+def _part(entries: ShardedEntries, cut: Cut, i: int, place: Place) -> torch.Tensor:
     """Turn the cut into the mask of this process's shard."""
     part = local_part(place.orig)
     mask = torch.empty(part.shape, dtype=torch.bool, device=part.device)
     entries.held.write(i, cut, mask)
     return mask
-
-
-def keep(place: Place, kept: torch.Tensor, dtype: torch.dtype, keep_dense: bool) -> str:
-    """Install a mask in the way that the parameter bears.
-
-    Parameters
-    ----------
-    place : Place
-    kept : torch.Tensor of bool
-        This process's part of it.
-    dtype : torch.dtype
-        Of the mask where it stands beside ``name_orig``.
-    keep_dense : bool
-        See `prune_sharded`.
-
-    Returns
-    -------
-    str
-        The way: "in place" or "reparametrized".
-    """
-    everywhere = (place, *place.shared)
-    if any(fsdp_state(p.module, p.name) is not None for p in everywhere):
-        mask = torch.empty_like(place.orig.detach(), dtype=torch.bool)
-        local_part(mask).copy_(kept)
-        hold(place.module, place.name, mask, keep_dense=keep_dense)
-        return "in place"
-    mask = torch.empty_like(place.orig.detach(), dtype=dtype)
-    local_part(mask).copy_(kept)
-    hook = CustomFromMask.__new__(CustomFromMask)
-    with all_or_nothing(p.module for p in everywhere):
-        commit(place, mask, hook)
-    return "reparametrized"

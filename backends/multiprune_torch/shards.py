@@ -94,10 +94,10 @@ class ShardedEntries:
             Of random keys; None ranks by magnitude.
         """
         columns = self._columns(seed)
-        self._owned = [
+        self.owned = [
             s.layout.first and s.layout.copy == o for s, o in zip(self.shards, owners, strict=True)
         ]
-        counted = [c for c, owned in zip(columns, self._owned, strict=True) if owned]
+        counted = [c for c, owned in zip(columns, self.owned, strict=True) if owned]
         bits = key_bits(self.fmt, signed=False) if seed is None else DRAW_BITS
         width = {"size": self.size, "digit_bits": DIGIT_BITS}
         self.counted = BlockEntries(counted, bits, backend, **width)
@@ -133,7 +133,7 @@ class ShardedEntries:
     def proof(self) -> list[int]:
         """Return for each parameter the entries owned; for replicas, also those held, and sums."""
         proof = []
-        for shard, owned, checksum in zip(self.shards, self._owned, self._checksums, strict=True):
+        for shard, owned, checksum in zip(self.shards, self.owned, self._checksums, strict=True):
             mine = 1 if owned else 0
             proof.append(mine * shard.layout.size)
             if shard.copied:

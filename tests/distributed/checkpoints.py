@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nets
 import torch
+from launch import leave
 from multiprune_torch import prune
 from torch import distributed, nn
 from torch.distributed import checkpoint
@@ -85,6 +86,7 @@ def main() -> None:
     load_and_go_on(nets.fsdp)
     distributed.barrier()
     distributed.destroy_process_group()
+    leave()
 
 
 if __name__ == "__main__":

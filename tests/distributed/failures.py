@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
+from unittest import mock
 
 import nets
 import pytest
 import torch
-from multiprune_torch import prune
+from multiprune_torch import in_place, keeping, prune
 from multiprune_torch.errors import LayoutError, ProcessesError, UndoError
 from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -29,9 +31,10 @@ def state(model: nn.Module) -> dict[str, Any]:
 
 def refused(model: nn.Module, kind: type[Exception], *words: str, **options: Any) -> str:
     """The same error on all ranks; the model is as it was, and can be pruned afterwards."""
-    before = state(model)
+    before, start = state(model), time.monotonic()
     with pytest.raises(kind) as caught:
         prune.prune_model(model, **options)
+    assert time.monotonic() - start < 30  # nobody waits for one who has given up
     text = str(caught.value)
     after = state(model)
     assert list(after) == list(before)
@@ -146,21 +149,6 @@ def case_flattened_by_fsdp1():
         assert all(map(torch.equal, before, model.parameters()))
 
 
-def case_pruned_before_fully_shard_then_again():
-    model = nets.net()
-    prune.prune_model(model, amount=0.5)
-    before = model[0].weight.detach().clone()
-    model = nets.fsdp(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    model(torch.randn(4, 6)).sum().backward()
-    optimizer.step()
-    refused(model, LayoutError, "the mask of", "a plain tensor", "before fully_shard", amount=0.5)
-    gone = (before == 0).nonzero()
-    assert len(gone)
-    weight = nets.gathered(model[0].weight_orig) * nets.gathered(model[0].weight_mask)
-    assert not weight[before == 0].count_nonzero()
-
-
 def case_unsharded_now():
     model = nets.fsdp(nets.net())
     model[0].unshard()  # asking for its state_dict would shard it again
@@ -190,14 +178,39 @@ def case_a_method_of_ones_own():
     refused(model, PruningTypeError, "Own", pruning_method=Own, amount=0.5)
 
 
-def case_one_parameter_by_a_local_verb():
-    model = nets.fsdp(nets.net())
-    before = state(model)
-    with pytest.raises(LayoutError) as caught:
-        prune.l1_unstructured(model[0], "weight", amount=0.5)
-    text = str(caught.value)
-    assert "global_unstructured" in text
-    assert state(model).keys() == before.keys()
+def case_a_method_applied_by_one_process():
+    for cut in (nets.fsdp, nets.tensor_parallel):
+        model = cut(nets.net())
+        before = state(model)
+        for method in (prune.L1Unstructured, prune.RandomUnstructured, prune.LnStructured):
+            with pytest.raises(LayoutError) as caught:
+                method.apply(model[0], "weight", amount=0.5)
+            text = str(caught.value)
+            assert "prune.l1_unstructured" in text
+            assert "'weight' of" in text
+        assert state(model).keys() == before.keys()
+
+
+def case_no_memory_for_a_mask_on_one_rank():
+    """What fails while masks are made ready is told to all, before any of them is installed."""
+    calls = ((torch, "empty_like", {}), (in_place, "dense_values", {"keep_dense": True}))
+    for cut in (nets.fsdp, nets.tensor_parallel):
+        for owner, name, options in calls:
+            model = cut(nets.net())
+            right, seen = getattr(owner, name), []
+
+            def full(*args, right=right, seen=seen, **kwargs):
+                seen.append(0)
+                if RANK == 2 and len(seen) == 3:  # two of three masks are ready by then
+                    raise torch.OutOfMemoryError("no memory for it")
+                return right(*args, **kwargs)
+
+            if name == "dense_values" and cut is nets.tensor_parallel:
+                continue  # nothing is kept of what is reparametrized
+            where = keeping if name == "dense_values" else owner
+            with mock.patch.object(where, name, full):
+                refused(model, RuntimeError, "no memory for it", amount=0.5, **options)
+            assert prune.prune_model(model, amount=0.5, **options).pruned == 76
 
 
 def case_back_without_dense_values():

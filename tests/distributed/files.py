@@ -8,7 +8,7 @@ from unittest import mock
 import multiprune_numpy
 import nets
 import pytest
-from multiprune_torch import mask_files, mask_reading, prune
+from multiprune_torch import mask_files, mask_reading, pieces, prune
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 
@@ -29,7 +29,7 @@ def case_written_from_shards():
     for cut in nets.CUTS:
         model = cut(nets.net())
         prune.prune_model(model, amount=0.6)
-        with mock.patch.object(mask_files, "PIECE", 3):
+        with mock.patch.object(pieces, "PIECE", 3):
             assert saved(model, f"{cut.__name__}.masks") == alone
     pair = init_device_mesh("cpu", (2, 2), mesh_dim_names=("teams", "members"))["members"]
     model = nets.fsdp(nets.net(), pair)  # on two processes, and once more on two others
@@ -80,3 +80,34 @@ def case_damage_is_told_on_every_rank():
         assert not prune.is_pruned(fresh)
     with pytest.raises(OSError, match="nowhere"):
         prune.save_masks(model, "nowhere/x.masks")
+
+
+def case_a_disk_that_is_full_leaves_nothing_behind():
+    """Only the first rank writes; all of them are told, and the older file stays."""
+    model = nets.fsdp(nets.net())
+    prune.prune_model(model, amount=0.6)
+    prune.save_masks(model, "older.masks")
+    distributed.barrier()
+    before = Path("older.masks").read_bytes()
+    with (
+        mock.patch.object(mask_files, "digest", side_effect=OSError(28, "No space left")),
+        pytest.raises(OSError, match="No space left"),
+    ):
+        prune.save_masks(model, "older.masks")
+    distributed.barrier()
+    assert Path("older.masks").read_bytes() == before
+    assert not list(Path().glob("older.masks.*"))
+
+
+def case_replicas_that_save_at_once():
+    """They know nothing of each other, and each replaces the file by the same one."""
+    model = nets.net()
+    prune.prune_model(model, amount=0.6)
+    digests = [None] * 4
+    for _ in range(10):
+        digest = prune.save_masks(model, "replicas.masks")
+    distributed.all_gather_object(digests, digest)
+    assert len(set(digests)) == 1
+    assert digest.encode() in Path("replicas.masks").read_bytes()
+    distributed.barrier()
+    assert not list(Path().glob("replicas.masks.*"))

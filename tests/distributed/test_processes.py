@@ -7,7 +7,8 @@ import json
 
 from launch import HERE, torchrun
 
-MODULES = ["layouts", "verbs", "failures", "training", "checkpoints", "traffic", "files"]
+MODULES = ["layouts", "verbs", "singles", "presharded", "failures", "training"]
+MODULES += ["checkpoints", "traffic", "files"]
 CASES = [
     f"{module}.{node.name}"
     for module in MODULES

@@ -90,18 +90,31 @@ def case_wide_keys_take_twenty():
 def case_the_benchmark_writes_down_what_is_sent():
     """Its table of large models makes the same exchanges as a pruning does."""
     for kind, dtype in (("normal", torch.float32), ("constant", torch.bfloat16)):
-        dense, model = nets.net(kind, dtype), nets.fsdp(nets.net(kind, dtype))
         shards = [
             Shard(n, layout_of(w, 0, n), w.detach(), None, False)
-            for n, w in nets.weights(dense).items()
+            for n, w in nets.weights(nets.net(kind, dtype)).items()
         ]
         entries = ShardedEntries(shards)
         entries.own([0] * len(shards), None)
-        ledger, _ = traffic(entries.counted, len(shards))
-        with watched() as seen:
-            prune.prune_model(model, amount=0.8)
-        assert len(seen) == ledger.calls
-        assert sum(size for _, size in seen) == ledger.sent
+        for cut in (nets.fsdp, nets.hsdp):
+            ledger, _ = traffic(entries.counted, len(shards), replicas=cut is nets.hsdp)
+            model = cut(nets.net(kind, dtype))
+            with watched() as seen:
+                prune.prune_model(model, amount=0.8)
+            assert len(seen) == ledger.calls
+            assert sum(size for _, size in seen) == ledger.sent
+
+
+def case_masks_that_are_whole_travel_as_bits():
+    """Of a model that was pruned before it was sharded: an eighth of a byte an entry."""
+    model = nets.net()
+    prune.prune_model(model, amount=0.5)
+    model = nets.fsdp(model)
+    with watched() as seen:
+        prune.prune_model(model, amount=0.5)
+    check(seen, calls=CALLS + 3)
+    sizes = [size for _, size in seen]
+    assert all(-(-n // 8) in sizes for n in (60, 70, 21)), sizes
 
 
 def case_training_is_left_alone():

@@ -75,6 +75,21 @@ def case_losses_are_those_of_one_process():
         close(train(parallel, distributed.group.WORLD, inner), alone)
 
 
+def case_a_report_between_forward_and_backward():
+    """FSDP2 may have parameters unsharded then: whoever looks at masks leaves them working."""
+    alone = train(nets.net())
+    seen = []
+
+    def look(module, *_):
+        if prune.is_pruned(module):
+            seen.append(prune.report(module).pruned)
+
+    model = nets.fsdp(nets.net())
+    model.register_forward_hook(look)
+    close(train(model), alone)
+    assert len(seen) == STEPS * ROUNDS
+
+
 def case_masks_after_training_are_those_of_one_process():
     one, many = nets.net(), nets.fsdp(nets.net())
     train(one)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from launch import leave
 from torch import distributed
 
 
@@ -38,6 +39,7 @@ def main(*modules: str) -> None:
     Path(f"{distributed.get_rank()}.json").write_text(json.dumps(found))
     distributed.barrier()
     distributed.destroy_process_group()
+    leave()
 
 
 if __name__ == "__main__":
