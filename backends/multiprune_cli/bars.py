@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from multiprune_numpy.progress import Progress
 
-from multiprune_cli.main import Stopped, stopping
+from multiprune_cli.stopping import Stopped, stopping
 
 __all__ = ["watched"]
 

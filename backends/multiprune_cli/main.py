@@ -8,30 +8,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
-__all__ = ["Stopped", "main"]
+from multiprune_cli.stopping import STOPPED, Stopped, stop
 
-ERROR, STOPPED = 2, 130
+__all__ = ["main"]
 
-
-class Stopped(BaseException):
-    """The user, or the system, asked the command to stop."""
-
-
-_asked_to_stop = False
-
-
-def stopping() -> bool:
-    """Whether the command was asked to stop: told to the threads, which signals do not reach."""
-    return _asked_to_stop
+ERROR = 2
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave the process with its exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):  # first of all: imports take their time, too
-        signal.signal(number, _stop)
+        signal.signal(number, stop)
     try:
         _run(arguments)
         sys.stdout.flush()
@@ -54,14 +43,6 @@ def _run(arguments: list[str] | None) -> None:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         _fail(f"{error}\nSee multiprune --help.")
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    global _asked_to_stop
-    if _asked_to_stop:  # asked twice: at once, and the next run clears what is left
-        os._exit(STOPPED)
-    _asked_to_stop = True
-    raise Stopped
 
 
 def _explain(error: Exception) -> str:

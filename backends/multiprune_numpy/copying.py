@@ -6,67 +6,23 @@ Clauses: REP-03.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 
 import numpy as np
 
 from multiprune.cut import Cut
+from multiprune_numpy.digesting import Digest
 from multiprune_numpy.masks_file import PackedMasks
 from multiprune_numpy.ranked import FileEntries
 from multiprune_numpy.source import SourceFile, Stored, write_all
 
-__all__ = ["Digest", "copy_pruned", "sha256_of"]
+__all__ = ["copy_pruned"]
 
 _BLOCK = 1 << 20
 """Bytes at a time; packed masks ask for a multiple of eight entries."""
-_WAITING = 4
 _EARLY = 1 << 24
 """Bytes after which the disk is asked to begin: what waits for it in the end is then little."""
-
-
-class Digest:
-    """SHA-256 in a thread of its own. A context manager."""
-
-    def __init__(self) -> None:
-        self.sha = hashlib.sha256()
-        self.pool = ThreadPoolExecutor(1)
-        self.waiting: deque[Future[None]] = deque()
-
-    def __enter__(self) -> Digest:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.pool.shutdown(cancel_futures=True)
-
-    def update(self, block: bytes) -> None:
-        """Add a block; waits where too many are waiting, so that memory is bounded."""
-        if len(self.waiting) == _WAITING:
-            self.waiting.popleft().result()
-        self.waiting.append(self.pool.submit(self.sha.update, block))
-
-    def hexdigest(self) -> str:
-        """Return the digest of all blocks."""
-        while self.waiting:
-            self.waiting.popleft().result()
-        return self.sha.hexdigest()
-
-
-def sha256_of(source: SourceFile) -> str:
-    """Return the SHA-256 of a whole file."""
-    with Digest() as digest:
-        for start in range(0, source.size, _BLOCK):
-            digest.update(source.read(start, min(start + _BLOCK, source.size)))
-        return digest.hexdigest()
 
 
 def copy_pruned(

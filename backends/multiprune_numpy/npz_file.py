@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
+from multiprune_numpy.digesting import sha256_of
 from multiprune_numpy.errors import CheckpointError
 from multiprune_numpy.source import SourceFile, Stored
 from multiprune_numpy.zip_members import FAULTS, Member, ZipLayout, crc_of, members_of, rewrite
@@ -142,8 +143,6 @@ def _lay_out(source: SourceFile, members: list[Member]) -> None:
             f"expands to 1 GiB or {_EXPANSION} times its size. It is a zip bomb; if you trust it, "
             "save it with numpy.savez."
         )
-    from multiprune_numpy.copying import sha256_of
-
     source.sha256 = sha256_of(source)
     plain = tempfile.TemporaryFile()  # noqa: SIM115 - the source closes its descriptor
     try:

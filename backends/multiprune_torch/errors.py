@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 from multiprune.errors import DimError, MaskError, MultipruneError
 
 __all__ = [
@@ -18,6 +21,7 @@ __all__ = [
     "UnprunableError",
     "WriteError",
     "about",
+    "warn",
 ]
 
 
@@ -103,3 +107,11 @@ class UndoError(MultipruneError, RuntimeError):
     """A pruning in place is taken back whose dense values nobody kept."""
 
     kind = "state"
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn of the line that called the library, however deep in it this is."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("multiprune_torch."):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, category, stacklevel=depth)

@@ -5,11 +5,12 @@ Clause: DEV-57. No collective runs unless a process group is given.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
 from torch import distributed
+
+from multiprune_torch.errors import warn
 
 __all__ = ["RandomSeedWarning", "resolve_seed"]
 
@@ -48,11 +49,10 @@ def resolve_seed(seed: int | None, process_group: Any) -> int | None:
         and distributed.is_initialized()
         and (distributed.get_world_size() > 1)
     ):
-        warnings.warn(
+        warn(
             "random pruning draws from torch's generator on each of "
             f"{distributed.get_world_size()} processes, so masks may differ between ranks "
             "[DEV-57]. Pass seed=, or process_group= to let the first rank draw for all.",
             RandomSeedWarning,
-            stacklevel=5,
         )
     return None

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import gc
 import sys
-import warnings
 from collections.abc import Sequence
 
 from torch import nn
 
+from multiprune_torch.errors import warn
 from multiprune_torch.parameters import Place
 
 __all__ = ["SharedParameterWarning", "warn_of_sharing"]
@@ -44,12 +44,11 @@ def warn_of_sharing(places: Sequence[Place]) -> None:
         for name, parameter in module._parameters.items():
             place = suspects.get(id(parameter))
             if place is not None and id(module) not in listed:
-                warnings.warn(
+                warn(
                     f"{place} is shared with {name!r} of {type(module).__name__}, which is not "
                     "among the parameters. It stays dense there, and removing the pruning will "
                     "write zeros into it, too [DEV-12]. List it as well to prune both alike.",
                     SharedParameterWarning,
-                    stacklevel=4,
                 )
 
 

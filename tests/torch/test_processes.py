@@ -34,7 +34,7 @@ def work(rank: int, folder: str) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         prune.random_unstructured(model[0], "weight", amount=0.5)
-    text = "".join(str(w.message) for w in caught)
+    text = "".join(f"{w.filename}: {w.message}" for w in caught)
     torch.save((found, text), f"{folder}/{rank}.pt")
     distributed.barrier()
     distributed.destroy_process_group()
@@ -55,4 +55,5 @@ def test_masks_are_equal_on_all_ranks_by_magnitude_by_seed_and_by_group(ranks):
 
 def test_drawing_without_a_seed_is_named_with_both_remedies(ranks):
     for _, text in ranks:
+        assert text.startswith(f"{__file__}: "), "the caller's line is warned of"
         assert "masks may differ between ranks [DEV-57]. Pass seed=, or process_group=" in text

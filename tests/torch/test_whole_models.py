@@ -164,8 +164,10 @@ def test_nothing_selected_is_an_error_that_says_how_to_widen():
 def test_a_partner_that_nobody_listed_is_named():
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     model[1].weight = model[0].weight
-    with pytest.warns(SharedParameterWarning, match="'weight' of Linear, which is not among"):
+    told = "'weight' of Linear, which is not among"
+    with pytest.warns(SharedParameterWarning, match=told) as caught:
         prune.global_unstructured([(model[0], "weight")], prune.L1Unstructured, amount=3)
+    assert caught[0].filename == __file__  # the caller's line
     prune.undo(model)
     prune.prune_model(model, amount=3)
     assert model[0].weight_mask is model[1].weight_mask
