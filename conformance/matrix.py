@@ -49,20 +49,35 @@ class Judged:
         return ", ".join(name for name, place in found.items() if place is None)
 
 
-ARRAYS, TREES = "examples.multiprune_arrays", "examples.multiprune_jax_trees"
-DEVIATIONS = ("--deviations", "known_deviations/torch-2.13.json")
+ARRAYS, TREES = (
+    "multiprune_conformance.examples.multiprune_arrays",
+    "multiprune_conformance.examples.multiprune_jax_trees",
+)
+DEVIATIONS = ("--deviations", "torch-2.13")
 COLUMNS = (
     Judged("NumPy", ("--adapter", f"{ARRAYS}:OnNumpy")),
-    Judged("NumPy, other ways", ("--adapter", "examples.multiprune_other_ways:OtherWays")),
-    Judged("NumPy, in shards", ("--adapter", "examples.multiprune_shards:InShards")),
+    Judged(
+        "NumPy, other ways",
+        ("--adapter", "multiprune_conformance.examples.multiprune_other_ways:OtherWays"),
+    ),
+    Judged(
+        "NumPy, in shards",
+        ("--adapter", "multiprune_conformance.examples.multiprune_shards:InShards"),
+    ),
     Judged("torch", ("--adapter", f"{ARRAYS}:OnTorch"), ("torch",)),
-    Judged("torch drop-in", ("--adapter", "examples.multiprune_torch_prune:DropIn"), ("torch",)),
+    Judged(
+        "torch drop-in",
+        ("--adapter", "multiprune_conformance.examples.multiprune_torch_prune:DropIn"),
+        ("torch",),
+    ),
     Judged("JAX", ("--adapter", f"{TREES}:OnJax"), ("jax",)),
     Judged("JAX, jit", ("--adapter", f"{TREES}:UnderJit"), ("jax",)),
     Judged("array-api-strict", ("--adapter", f"{ARRAYS}:OnStrict"), ("array_api_strict",)),
-    Judged("Node", ("--command", "node examples/node/impl.js"), ("node",)),
+    Judged("Node", ("--command", "node multiprune_conformance/examples/node/impl.js"), ("node",)),
     Judged(
-        "stock torch", ("--adapter", "examples.torch_prune:TorchPrune", *DEVIATIONS), ("torch",)
+        "stock torch",
+        ("--adapter", "multiprune_conformance.examples.torch_prune:TorchPrune", *DEVIATIONS),
+        ("torch",),
     ),
 )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import accepts  # noqa: E402
 import amounts  # noqa: E402
 import mask_files  # noqa: E402
 import methods_and_draws  # noqa: E402
@@ -62,6 +63,7 @@ def main(folder: Path = SUITE) -> int:
     """Write everything into a folder and return the exit code."""
     rooms = (amounts, numbers_and_types, order, methods_and_draws, mask_files, modules)
     areas: list[Area] = [area for room in rooms for area in room.build()]
+    accepts.cite(areas)
     (folder / "vectors").mkdir(parents=True, exist_ok=True)
     vectors = []
     for area in areas:

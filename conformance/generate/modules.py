@@ -17,6 +17,7 @@ NOTES = {
     "Overwritten": ("originals replaced by pruned values", "no way back, wrong gradients"),
     "Permanent": ("removal that forgets the mask, or the value", "zeros come back"),
     "Twice": ("one parameter counted twice", "too few entries go"),
+    "ByName": ("positions by name where there is a list", "another entry goes"),
     "Tied": ("one storage under two names", "two masks for one weight"),
     "Names": ("names looked up late", "an obscure failure, or data lost"),
     "RoundsOfAll": ("rounds that count the whole", "schedules end elsewhere"),
@@ -147,6 +148,17 @@ def _values(area: Area) -> None:
         [B], _prune(["b", "b"], whole(5)))
     _add(area, "DEV-11/tied", "a tied weight has one mask", "DEV-11 REP-10", "Tied",
         [A, {"name": "t", "same_as": "a"}], _prune(["a", "t"], whole(2)))
+    tied = [A, {"name": "t", "same_as": "a"}]
+    _add(area, "DEV-11/tied-set", "a tied weight that is written to is read under both names",
+        "DEV-11 REP-04", "Tied Stale", tied, _prune(["a", "t"], whole(2)),
+        _set("t", [1, 2, 3, 4, 5]))
+    _add(area, "DEV-11/tied-removed", "removal under one name leaves the other its mask",
+        "DEV-11 REP-06", "Tied Permanent", tied, _prune(["a", "t"], whole(2)), _remove("a"),
+        _set("a", [1, 2, 3, 4, 5]), _remove("t"))
+    same = [array([1, 1], name=n) for n in ("a", "b", "c")]
+    steps = [_prune(["c", "a", "b"], whole(3)), _prune(["b", "c", "a"], whole(2))]
+    area.add("TIE-03/names", "positions follow the list of names", "TIE-03", "ByName", "module",
+        {"parameters": same, "steps": steps}, None, "deterministic")
     _add(area, "DEV-11/tied-rounds", "a tied weight has one mask in every round", "DEV-11 REP-10",
         "Tied", [A, {"name": "t", "same_as": "a"}, B], _prune(["a", "t", "b"], whole(3)),
         _prune(["t", "b", "a"], whole(2)))
@@ -179,6 +191,29 @@ def _errors(area: Area) -> None:
     _add(area, "ERR-01/last-taken", "a taken name at the last parameter changes no other",
         "ERR-01 DEV-03 ERR-06 DEV-46", "HalfDone Names", [A, B, array([7, 8], name="b_orig")],
         _prune(["a", "b"], whole(2)))
+    lost = [array([[1, 2, 3], [4, 5, 6]], name="r")]
+    again = _set("r", [[6, 5, 4], [3, 2, 1]])
+    local = {"scope": "local"}
+    refused = {"too-many": (_prune(["r"], whole(9), method="ln_structured", n=2, dim=0, **local),
+        "AMT-11 DEV-39"), "dim": (_prune(["r"], whole(1), method="ln_structured", n=2, dim=7,
+        **local), "METH-08"), "amount": (_prune(["r"], whole(-1), method="ln_structured", n=2,
+        dim=0, **local), "AMT-10"), "mask": (_prune(["r"], method="custom_from_mask",
+        mask=mask([0, 1]), **local), "MASK-04")}
+    for name, (step, clause) in refused.items():
+        _add(area, f"ERR-01/second-{name}", "an error in a second local pruning leaves the first",
+            f"ERR-01 DEV-02 {clause}", "Lost", lost, _prune(["r"], whole(1)), step, again,
+            _prune(["r"], whole(1)))
+    _add(area, "ERR-01/second-none", "a second local pruning joins the first", "DEV-02 DEV-39 "
+        "ERR-01 METH-06", "Lost", lost, _prune(["r"], whole(1)), _prune(["r"], whole(1),
+        method="ln_structured", n=2, dim=0, **local))
+    _add(area, "ERR-01/last-mask-taken", "a taken mask at the last parameter changes no other",
+        "ERR-01 DEV-03 ERR-06", "HalfDone Names", [A, B, array([[7, 8], [9, 6]], name="b_mask")],
+        _prune(["a", "b"], whole(2)))
+    _add(area, "ERR-06/orig-taken", "a parameter with the name of the original is kept",
+        "ERR-06 DEV-46", "Names", [A, array([7, 8, 9, 6, 5], name="a_orig")], good)
+    _add(area, "ERR-06/alike", "names that only begin alike are free", "ERR-06 DEV-46 DEV-47",
+        "Names", [A, array([7, 8], name="a_original"), array([9, 3], name="a_masked")],
+        _prune(["a", "a_masked"], whole(3)))
     _add(area, "ERR-01/last-round", "an error in a second round keeps the first", "ERR-01 DEV-03",
         "HalfDone Lost", [A, B], _prune(["a", "b"], whole(2)), last)
     _add(area, "ERR-06/mask-taken", "a parameter with the name of the mask is kept", "ERR-06",
@@ -186,5 +221,7 @@ def _errors(area: Area) -> None:
     _add(area, "REP-07/never", "removal needs a pruning", "REP-07", "Names", [A], _remove("a"))
     _add(area, "REP-07/twice", "a second removal is refused", "REP-07", "Names", [A], good,
         _remove("a"), _remove("a"))
+    _add(area, "REP-07/unknown", "removal of a name that does not exist is refused", "REP-07",
+        "Names", [A], _remove("x"))
     _add(area, "ERR-03/no-name", "an empty list is refused", "ERR-03 DEV-09", "Names", [A],
         _prune([], part(0.5)))

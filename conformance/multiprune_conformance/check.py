@@ -20,7 +20,11 @@ def check(folder: Path = HERE) -> list[str]:
     schema = json.loads((folder / "schema" / "vectors.schema.json").read_text(encoding="utf-8"))
     found = []
     for path in sorted((folder / "vectors").glob("*.json")):
-        file = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            file = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            found.append(f"{path.name} is no JSON: {error}")
+            continue
         found += [f"{path.name}: {each}" for each in problems(file, schema)]
         flags = {flag for vector in file["vectors"] for flag in vector["flags"]}
         if flags != set(file["notes"]):

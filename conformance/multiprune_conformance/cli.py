@@ -13,11 +13,18 @@ from typing import Any
 
 from multiprune_conformance import __version__
 from multiprune_conformance.check import check
-from multiprune_conformance.doors import Process, Usage, adapter, serve
-from multiprune_conformance.judge import judge
+from multiprune_conformance.description import Usage
+from multiprune_conformance.doors import Process, adapter, serve
+from multiprune_conformance.judge import Outcome, judge
 from multiprune_conformance.loader import EXPORTED, HERE, Suite, load
 from multiprune_conformance.page import as_html
 from multiprune_conformance.report import as_json, as_junit, as_text, dump
+
+REPORTS: dict[str, Callable[[Outcome, str], str]] = {
+    "json": lambda outcome, door: dump(as_json(outcome, door)),
+    "junit": lambda outcome, door: as_junit(outcome),
+    "html": as_html,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.do(options)
-    except Usage as usage:
-        print(f"multiprune-conformance: {usage}", file=sys.stderr)
-        return 2
     except BrokenPipeError:
         return 0
+    except (Usage, OSError) as error:
+        print(f"multiprune-conformance: {error}", file=sys.stderr)
+        return 2
     return code
 
 
@@ -48,10 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     door = run.add_mutually_exclusive_group(required=True)
     door.add_argument("--command", help="a command that speaks JSON lines (PROTOCOL.md)")
     door.add_argument("--adapter", help="a Python class, as package.module:Class")
-    run.add_argument("--deviations", type=Path, help="a file of known deviations")
-    run.add_argument("--timeout", type=float, default=10.0, help="seconds for one answer")
+    run.add_argument("--deviations", type=Path, help="a file of known deviations, or torch-2.13")
+    run.add_argument("--timeout", type=_seconds, default=10.0, help="seconds for one answer")
     run.add_argument("--failures", type=int, default=5, help="how many failures to show")
-    for form in ("json", "junit", "html"):
+    for form in REPORTS:
         run.add_argument(f"--{form}", type=Path, help=f"write the report as {form}")
     run.set_defaults(do=_run)
     lists = commands.add_parser("list", help="list vectors")
@@ -75,14 +82,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _selected(only: list[str]) -> Suite:
-    suite = load().select(only)
-    if not suite.vectors:
-        raise Usage(f"no vector matches {' '.join(only)}")
-    return suite
+    try:
+        return load().select(only)
+    except ValueError as error:
+        raise Usage(str(error)) from error
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no time above 0")
+    return seconds
 
 
 def _run(options: argparse.Namespace) -> int:
     suite, deviations = _selected(options.only), _deviations(options.deviations)
+    paths = {form: path for form in REPORTS if (path := getattr(options, form))}
+    for path in paths.values():  # now, not when all is judged
+        if not path.parent.is_dir() or path.is_dir():
+            raise Usage(f"{path} cannot be written: it is a file in a folder that exists")
     sys.path.insert(0, str(Path.cwd()))  # an adapter lies where its author works
     if options.command is None:
         outcome = judge(suite, adapter(options.adapter), deviations)
@@ -94,29 +112,32 @@ def _run(options: argparse.Namespace) -> int:
         finally:
             process.close()
         door = f"--command {shlex.quote(options.command)}"
-    written: dict[str, Callable[[], str]] = {
-        "json": lambda: dump(as_json(outcome, door)),
-        "junit": lambda: as_junit(outcome),
-        "html": lambda: as_html(outcome, door),
-    }
-    for form, text in written.items():
-        if path := getattr(options, form):
-            path.write_text(text(), encoding="utf-8")
+    for form, path in paths.items():
+        path.write_text(REPORTS[form](outcome, door), encoding="utf-8")
     print(as_text(outcome, door, options.failures))
+    if not outcome.judged:
+        raise Usage("nothing was judged: every vector is skipped. Declare what is implemented")
     return 0 if outcome.green else 1
 
 
 def _deviations(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
+    shipped = HERE / "known_deviations" / f"{path}.json"
+    if not path.exists() and shipped.exists():
+        path = shipped
     try:
         file: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = {i: group["reason"] for group in file["deviations"] for i in group["ids"]}
+        known = {i: _reason(group) for group in file["deviations"] for i in group["ids"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Usage(f"unreadable deviations {path}: {error}") from error
     if unknown := set(known) - {vector["id"] for vector in load().vectors}:
         raise Usage(f"deviations of vectors that do not exist: {', '.join(sorted(unknown))}")
     return known
+
+
+def _reason(group: dict[str, Any]) -> str:
+    return f"{group['reason']} <{group['link']}>" if "link" in group else str(group["reason"])
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -141,10 +162,11 @@ def _show(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     for name in EXPORTED:
+        if (options.folder / name).exists():
+            raise Usage(f"{options.folder / name} exists; export into a new folder")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for name in EXPORTED:
         source, target = HERE / name, options.folder / name
-        if target.exists():
-            raise Usage(f"{target} exists")
-        options.folder.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target)
         else:

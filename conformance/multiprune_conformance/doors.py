@@ -5,22 +5,21 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import os
 import queue
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from typing import IO, Any
 
+from multiprune_conformance.description import Usage
 from multiprune_conformance.judge import Broken, Implementation
 
 Json = dict[str, Any]
 PROTOCOL = 1
-
-
-class Usage(Exception):  # noqa: N818 - the user's mistake, told on one line
-    """The request to the judge cannot be met; exit code 2."""
 
 
 def adapter(path: str) -> Implementation:
@@ -28,8 +27,8 @@ def adapter(path: str) -> Implementation:
     module, _, name = path.partition(":")
     try:
         made: Implementation = getattr(importlib.import_module(module), name)()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise Usage(f"no adapter {path}: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever the module does when it is imported
+        raise Usage(f"no adapter {path}: {type(error).__name__}: {error}") from error
     return made
 
 
@@ -57,7 +56,7 @@ class Process:
         """Start the process and return what it says of itself."""
         try:
             self.described = self._start()
-        except (Broken, OSError, ValueError) as error:
+        except (Broken, OSError, ValueError, IndexError) as error:
             raise Usage(f"{self.command!r} does not start: {error}") from error
         return self.described
 
@@ -90,16 +89,18 @@ class Process:
             self.process = subprocess.Popen(
                 shlex.split(self.command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=self.errors, text=True, encoding="utf-8", bufsize=1,
+                start_new_session=True,  # so that what the command starts ends with it
             )  # fmt: skip
-        except (OSError, ValueError):
+        except (OSError, ValueError, IndexError):
             self.errors.close()
             raise
         self.lines = queue.Queue()
         threading.Thread(target=_read, args=(self.process.stdout, self.lines), daemon=True).start()
         answer = self._exchange({"start": {"protocol": PROTOCOL}}, max(self.timeout, 30.0))
-        if answer.get("protocol") != PROTOCOL:
+        spoken = answer.get("protocol") if isinstance(answer, dict) else answer
+        if spoken != PROTOCOL:
             self._end()
-            raise Broken(f"protocol {answer.get('protocol')!r}, this judge speaks {PROTOCOL}")
+            raise Broken(f"protocol {spoken!r}, this judge speaks {PROTOCOL}")
         return answer
 
     def _send(self, message: Json) -> None:
@@ -132,20 +133,27 @@ class Process:
         if self.process is None:
             return ""
         process, self.process = self.process, None
-        process.kill()
+        _kill(process)
         code = process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
         self.errors.seek(0)
         last = self.errors.read().strip().splitlines()[-1:]
         self.errors.close()
         return f"exit code {code} {' '.join(last)}".strip()
 
 
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kill a process and what it has started: a shell's child would keep the pipes open."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+
+
 def _read(pipe: IO[str], lines: queue.Queue[str | None]) -> None:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError), pipe:  # closed here: elsewhere it would wait
         for line in pipe:
             lines.put(line)
     lines.put(None)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from multiprune_conformance.description import DTYPES, Usage, checked
 from multiprune_conformance.loader import Suite
 
 Json = dict[str, Any]
 VERDICTS = ("pass", "fail", "error", "skip", "xfail", "xpass")
-DTYPES = {
-    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
-    "bfloat16", "float32", "float64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2",
-    "float8_e4m3fnuz", "float8_e5m2fnuz",
-}  # fmt: skip
 PACKING = {"float16": "<e", "float32": "<f", "float64": "<d"}
 
 
@@ -61,6 +58,11 @@ class Outcome:
         """Whether nothing failed, broke, or passed against its known deviation."""
         return not any(self.count(verdict) for verdict in ("fail", "error", "xpass"))
 
+    @property
+    def judged(self) -> bool:
+        """Whether anything was asked at all."""
+        return self.count("skip") < len(self.verdicts)
+
 
 def judge(suite: Suite, implementation: Implementation, deviations: dict[str, str]) -> Outcome:
     """Put every vector to an implementation.
@@ -71,8 +73,19 @@ def judge(suite: Suite, implementation: Implementation, deviations: dict[str, st
         What judges, and what is judged.
     deviations
         Vectors that are known to fail, each with its reason.
+
+    Raises
+    ------
+    Usage
+        If the implementation does not say what it is.
     """
-    outcome = Outcome(suite, implementation.describe())
+    try:
+        described = implementation.describe()
+    except (Exception, SystemExit) as error:
+        if isinstance(error, Usage):
+            raise
+        raise Usage(f"describe() fails: {type(error).__name__}: {error}") from error
+    outcome = Outcome(suite, checked(described))
     for vector in suite.vectors:
         verdict = _one(vector, implementation, outcome.description)
         if vector["id"] in deviations and verdict.verdict in {"pass", "fail", "error"}:
@@ -90,10 +103,14 @@ def _one(vector: Json, implementation: Implementation, description: Json) -> Ver
         got = implementation.run(vector["operation"], vector["input"])
     except Broken as broken:
         return Verdict(vector, "error", str(broken))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Verdict(vector, "error", f"{type(error).__name__}: {error}")
     if not isinstance(got, dict):
         return Verdict(vector, "error", f"{got!r} is no answer")
+    try:
+        json.dumps(got)
+    except (TypeError, ValueError) as error:  # NumPy's numbers, say
+        return Verdict(vector, "error", f"the answer is no JSON: {error}")
     if "skipped" in got:
         return Verdict(vector, "skip", str(got["skipped"]))
     try:

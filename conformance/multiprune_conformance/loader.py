@@ -36,9 +36,17 @@ class Suite:
     clauses: dict[str, Clause]
 
     def select(self, patterns: list[str]) -> Suite:
-        """Return the suite with the vectors whose id, clause or profile is named."""
+        """Return the suite with the vectors whose id, clause or profile is named.
+
+        Raises
+        ------
+        ValueError
+            If a pattern names nothing.
+        """
         if not patterns:
             return self
+        for pattern in patterns if len(patterns) > 1 else ():
+            self.select([pattern])
         wanted, ids = set(patterns), {vector["id"] for vector in self.vectors}
         beginnings = tuple(wanted - ids)  # the id of a vector names that vector alone
 
@@ -47,6 +55,8 @@ class Suite:
             return bool(words & wanted) or vector["id"].startswith(beginnings)
 
         chosen = tuple(vector for vector in self.vectors if named(vector))
+        if not chosen:
+            raise ValueError(f"no vector matches {' '.join(patterns)}")
         return Suite(self.version, chosen, self.notes, self.clauses)
 
 

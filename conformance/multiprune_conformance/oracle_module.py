@@ -108,8 +108,6 @@ class Module:
 
     def _remove(self, step: Json) -> None:
         name = step["name"]
-        if name not in self.owner:
-            raise Refused("no-such-parameter", name)
         if name not in self.masks:
             raise Refused("not-pruned", name)  # REP-07
         owner = self.owner[name]

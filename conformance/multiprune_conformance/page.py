@@ -6,7 +6,7 @@ import re
 from html import escape
 
 from multiprune_conformance.judge import VERDICTS, Outcome, Verdict
-from multiprune_conformance.report import BAD, by_clause, reproduction
+from multiprune_conformance.report import BAD, by_clause, clause_of, reproduction
 
 STYLE = """
 :root{color-scheme:light dark;--ok:#2e7d4f;--bad:#c0392b;--known:#b7791f;--mute:#8884}
@@ -65,7 +65,7 @@ def _bar(outcome: Outcome) -> str:
 def _map(outcome: Outcome) -> list[str]:
     """Return one row of coloured clause ids for each area."""
     table, lines = by_clause(outcome), []
-    below = {_clause(each) for each in outcome.verdicts if each.verdict in (*BAD, "xfail")}
+    below = {clause_of(each) for each in outcome.verdicts if each.verdict in (*BAD, "xfail")}
     for area in dict.fromkeys(clause.split("-")[0] for clause in table):
         cells = []
         for clause, row in table.items():
@@ -93,21 +93,17 @@ def _list(outcome: Outcome, door: str) -> list[str]:
         if not found:
             continue
         lines.append(f"<h2>{heading}: {len(found)}</h2>")
-        about = {_clause(each) for each in found}
+        about = {clause_of(each) for each in found}
         for clause in (clause for clause in outcome.suite.clauses.values() if clause.id in about):
             lines.append(f"<h3 id={clause.id}><b>{clause.id}</b>{_text(clause.text)}</h3>")
-            lines += [_details(outcome, door, each) for each in found if _clause(each) == clause.id]
+            lines += [
+                _details(outcome, door, each) for each in found if clause_of(each) == clause.id
+            ]
     return lines
 
 
 def _text(sentence: str) -> str:
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(sentence))
-
-
-def _clause(verdict: Verdict) -> str:
-    """Return the clause that a vector is about first of all."""
-    ident: str = verdict.vector["id"]
-    return ident.partition("/")[0]
 
 
 def _details(outcome: Outcome, door: str, each: Verdict) -> str:

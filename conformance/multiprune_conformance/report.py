@@ -14,14 +14,27 @@ BAD = ("fail", "error", "xpass")
 
 
 def by_clause(outcome: Outcome) -> dict[str, dict[str, int]]:
-    """Return the counts of verdicts for each clause that has a vector."""
+    """Return the counts of verdicts for each clause that has a vector.
+
+    A vector that passes shows every clause that it cites. One that does not is held against the
+    clause that it is about; against another only where no vector is about that one (deviations).
+    """
     table: dict[str, dict[str, int]] = {}
+    own = {clause_of(each) for each in outcome.verdicts}
     for verdict in outcome.verdicts:
         for clause in verdict.vector["clauses"]:
             row = table.setdefault(clause, dict.fromkeys(VERDICTS, 0))
-            row[verdict.verdict] += 1
+            shown = verdict.verdict in ("pass", "skip")
+            if shown or clause == clause_of(verdict) or clause not in own:
+                row[verdict.verdict] += 1
     order = list(outcome.suite.clauses)
     return dict(sorted(table.items(), key=lambda item: order.index(item[0])))
+
+
+def clause_of(verdict: Verdict) -> str:
+    """Return the clause that a vector is about first of all."""
+    ident: str = verdict.vector["id"]
+    return ident.partition("/")[0]
 
 
 def reproduction(verdict: Verdict, door: str) -> str:

@@ -87,9 +87,9 @@ class Chooser:
 
 def vectors() -> Iterator[Trial]:
     """Return every vector on every array adapter that needs only NumPy."""
-    from examples.multiprune_arrays import OnNumpy, OnStrict
-    from examples.multiprune_other_ways import OtherWays
-    from examples.multiprune_shards import InShards
+    from multiprune_conformance.examples.multiprune_arrays import OnNumpy, OnStrict
+    from multiprune_conformance.examples.multiprune_other_ways import OtherWays
+    from multiprune_conformance.examples.multiprune_shards import InShards
     from multiprune_conformance.judge import judge
     from multiprune_conformance.loader import Suite, load
 

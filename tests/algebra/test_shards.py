@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from examples.multiprune_shards import SHARDS, InShards, in_shards
 from hypothesis import given
 from hypothesis import strategies as st
 from multiprune_conformance import oracle
+from multiprune_conformance.examples.multiprune_shards import SHARDS, InShards, in_shards
 from multiprune_numpy import backend
 from strategies import ALL, AMOUNTS, dtype, problems
 

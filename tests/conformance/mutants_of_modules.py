@@ -10,7 +10,8 @@ from mutants import breaks
 
 pack = oracle.pack
 prune_step = Module._prune
-ask, state = Module._ask, Module.state
+ask, state, whole_step = Module._ask, Module.state, Module.step
+write, remove = Module._set, Module._remove
 read = oracle_implementation.read_file
 
 
@@ -161,3 +162,38 @@ def drops_scores_of_another_kind(self, step, tensors, names):
     if not isinstance(step.get("scores"), dict):
         step = {key: value for key, value in step.items() if key != "scores"}
     return ask(self, step, tensors, names)
+
+
+@breaks("DEV-02", "oracle_module.Module.step")
+def loses_the_hook_of_the_first(self, step):
+    """As torch: a refused local call on a pruned parameter leaves its value as it is for ever."""
+    before = state(self)
+    told = whole_step(self, step)
+    if step["do"] == "prune" and step.get("scope") == "local" and "error" in told:
+        self.frozen = {name: before[name]["value"] for name in step["names"]}
+    for name, value in getattr(self, "frozen", {}).items():
+        told["state"][name]["value"] = value
+    return told
+
+
+@breaks("TIE-03", "oracle_module.Module._ask")
+def ranks_by_name_where_there_is_a_list(self, step, tensors, names):
+    order = sorted(range(len(names)), key=lambda i: names[i])
+    told = ask(self, step, [tensors[i] for i in order], [names[i] for i in order])
+    if "masks" in told:
+        placed = dict(zip(order, told["masks"], strict=True))
+        told["masks"] = [placed[i] for i in range(len(names))]
+    return told
+
+
+@breaks("DEV-11", "oracle_module.Module._set")
+def unties_what_is_written_to(self, step):
+    self.owner[step["name"]] = step["name"]
+    write(self, step)
+
+
+@breaks("DEV-11", "oracle_module.Module._remove")
+def removes_under_all_names(self, step):
+    remove(self, step)
+    owner = self.owner[step["name"]]
+    self.masks = {name: mask for name, mask in self.masks.items() if self.owner[name] != owner}

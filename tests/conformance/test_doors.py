@@ -12,12 +12,13 @@ from multiprune_conformance.doors import Process
 from multiprune_conformance.judge import difference, judge
 from multiprune_conformance.loader import HERE, load
 from multiprune_conformance.oracle_implementation import Oracle
-from multiprune_conformance.report import as_json
+from multiprune_conformance.report import as_json, by_clause
 from multiprune_conformance.schema import problems
 
 SUITE = load()
-EXAMPLES = HERE.parent / "examples"
-DEVIATIONS = HERE.parent / "known_deviations" / "torch-2.13.json"
+ORACLE = "multiprune_conformance.oracle_implementation:Oracle"
+EXAMPLES = HERE / "examples"
+DEVIATIONS = HERE / "known_deviations" / "torch-2.13.json"
 START = (
     "import json, sys, time\n"
     "for line in sys.stdin:\n"
@@ -109,17 +110,134 @@ def test_choices_among_equals_are_counted():
     ["run", "--command", "no-such-program-here"], ["run", "--adapter", "no.such:Thing"],
     ["run", "--adapter", "json:loads", "no-such-vector"], ["show", "no-such-vector"],
     ["run", "--adapter", "json:loads", "--deviations", "no-such-file"],
+    ["run", "--command", ""], ["run", "--adapter", f"{ORACLE}", "AMT-05", "ZZZ"],
+    ["run", "--adapter", f"{ORACLE}", "--html", "/no/such/folder/page.html"],
+    ["check", "/no/such/folder"], ["export", "/proc/nothing"],
 ])  # fmt: skip
 def test_what_cannot_be_met_exits_with_2(arguments, capsys):
     assert cli.main(arguments) == 2
     assert "multiprune-conformance:" in capsys.readouterr().err
 
 
+def test_a_time_that_is_none_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["run", "--adapter", ORACLE, "--timeout", "-3"])
+    assert "-3 is no time above 0" in capsys.readouterr().err
+
+
+ADAPTERS = """
+import sys
+from multiprune_conformance.oracle_implementation import Oracle
+
+class Leaves(Oracle):
+    def run(self, operation, request):
+        sys.exit(0)
+
+class OtherNumbers(Oracle):
+    def run(self, operation, request):
+        import numpy
+        return {k: numpy.int64(v) for k, v in super().run(operation, request).items()}
+
+class Other(Oracle):
+    told = {}
+    def describe(self):
+        return super().describe() | self.told
+
+class Misspelt(Other):
+    told = {"profiles": ["Parity"]}
+
+class Text(Other):
+    told = {"profiles": "parity"}
+
+class Nameless(Other):
+    told = {"implementation": {"name": "x"}}
+
+class UnknownType(Other):
+    told = {"dtypes": ["float31"]}
+
+class Unable(Oracle):
+    def describe(self):
+        raise RuntimeError("not today")
+
+class Unmade(Oracle):
+    def __init__(self):
+        raise RuntimeError("not today")
+
+class Silent(Other):
+    told = {"profiles": []}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [
+        ("Leaves", 1, "SystemExit: 0"),
+        ("OtherNumbers", 1, "the answer is no JSON: Object of type int64"),
+        ("Misspelt", 2, "profiles has ['Parity']; known are"),
+        ("Text", 2, "profiles is 'parity'; it is a list of texts"),
+        ("Nameless", 2, "it has the texts name, version and language"),
+        ("UnknownType", 2, "dtypes has ['float31']"),
+        ("Unable", 2, "describe() fails: RuntimeError: not today"),
+        ("Unmade", 2, "no adapter odd_adapters:Unmade: RuntimeError: not today"),
+        ("Silent", 2, "nothing was judged"),
+    ],
+)
+def test_an_adapter_that_is_wrong_is_told_so(name, code, told, tmp_path, monkeypatch, capsys):
+    (tmp_path / "odd_adapters.py").write_text(ADAPTERS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    report = tmp_path / "report.json"
+    command = ["run", "--adapter", f"odd_adapters:{name}", "--json", str(report), "AMT-05"]
+    assert cli.main(command) == code
+    printed = capsys.readouterr()
+    assert told in printed.out + printed.err
+
+
+def test_a_module_that_fails_at_import_is_no_adapter(tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken_adapter.py").write_text("def f(:", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", "--adapter", "broken_adapter:X"]) == 2
+    assert "no adapter broken_adapter:X: SyntaxError" in capsys.readouterr().err
+
+
+def test_what_a_shell_has_started_ends_with_it(tmp_path):
+    """As npx and sh -c: the program is a child of the command, and holds its pipes."""
+    script = tmp_path / "impl.py"
+    script.write_text(f"{START}        time.sleep(600)\n", encoding="utf-8")
+    process = Process(f"sh -c '{sys.executable} {script}; true'", 0.5)
+    try:
+        outcome = judge(SUITE.select(["AMT-05/int-1"]), process, {})
+    finally:
+        process.close()
+    assert "no answer within 0.5 s" in outcome.verdicts[0].detail
+
+
+@pytest.mark.parametrize("start", ["[]", "null", "3", '{"protocol": 2}', '{"protocol": 1}'])
+def test_a_start_that_is_none_exits_with_2(start, tmp_path, capsys):
+    script = tmp_path / "impl.py"
+    script.write_text(f"input(); print({start!r}, flush=True); input()", encoding="utf-8")
+    assert cli.main(["run", "--command", f"{sys.executable} {script}", "AMT-05"]) == 2
+    assert "multiprune-conformance:" in capsys.readouterr().err
+
+
+def test_a_failure_is_held_against_the_clause_that_it_is_about():
+    """NUM-02's vectors cite others, which hold."""
+
+    class NoEights(Oracle):
+        def run(self, operation, request):
+            if "float8" in json.dumps(request):
+                raise RuntimeError("no kernel")
+            return super().run(operation, request)
+
+    table = by_clause(judge(SUITE.select(["parity"]), NoEights(), {}))
+    broken = {clause for clause, row in table.items() if row["error"]}
+    assert "NUM-02" in broken
+    assert not broken & {"RANK-01", "AMT-04", "NUM-03", "NUM-05"}
+
+
 def test_reports_are_written(tmp_path, capsys):
     paths = {form: tmp_path / f"report.{form}" for form in ("json", "junit", "html")}
     options = [text for form, path in paths.items() for text in (f"--{form}", str(path))]
-    oracle = "multiprune_conformance.oracle_implementation:Oracle"
-    assert cli.main(["run", "--adapter", oracle, *options, "TIE-01"]) == 0
+    assert cli.main(["run", "--adapter", ORACLE, *options, "TIE-01"]) == 0
     schema = json.loads((HERE / "schema" / "report.schema.json").read_text(encoding="utf-8"))
     assert problems(json.loads(paths["json"].read_text(encoding="utf-8")), schema) == []
     cases = ET.parse(paths["junit"]).getroot()
@@ -133,6 +251,10 @@ def test_export_is_complete_and_refuses_to_overwrite(tmp_path, capsys):
     assert cli.main(["export", str(folder)]) == 0
     assert load(folder).vectors == SUITE.vectors
     assert cli.main(["export", str(folder)]) == 2
+    part = tmp_path / "part"
+    (part / "vectors").mkdir(parents=True)
+    assert cli.main(["export", str(part)]) == 2
+    assert [path.name for path in part.iterdir()] == ["vectors"]  # nothing is copied first
 
 
 def test_list_show_and_check(capsys):
@@ -144,10 +266,9 @@ def test_list_show_and_check(capsys):
 
 
 def test_the_served_oracle_is_green():
-    oracle = "multiprune_conformance.oracle_implementation:Oracle"
     program = f"import sys; sys.path.insert(0, {str(HERE.parent)!r}); "
     program += (
-        f"from multiprune_conformance import cli; cli.main(['serve', '--adapter', {oracle!r}])"
+        f"from multiprune_conformance import cli; cli.main(['serve', '--adapter', {ORACLE!r}])"
     )
     process = Process(f'{sys.executable} -c "{program}"')
     try:
@@ -170,10 +291,11 @@ def test_javascript_from_the_specification_is_green():
 
 def test_torch_is_green_with_its_deviations_and_red_without():
     pytest.importorskip("torch")
-    from examples.torch_prune import TorchPrune
+    from multiprune_conformance.examples.torch_prune import TorchPrune
 
     file = json.loads(Path(DEVIATIONS).read_text(encoding="utf-8"))
     known = {name: group["reason"] for group in file["deviations"] for name in group["ids"]}
+    assert cli._deviations(Path("torch-2.13")).keys() == known.keys()
     outcome = judge(SUITE, TorchPrune(), known)
     assert outcome.green, as_json(outcome, "")["counts"]
     assert outcome.count("xfail") == len(known)

@@ -28,13 +28,13 @@ def assert_green(implementation, passes):
 def test_arrays_are_green(name):
     if name == "OnTorch":
         pytest.importorskip("torch")
-    adapters = pytest.importorskip(f"examples.{ROOMS[name]}")
+    adapters = pytest.importorskip(f"multiprune_conformance.examples.{ROOMS[name]}")
     assert_green(getattr(adapters, name)(), passes=680 if name == "OnStrict" else 1050)
 
 
 def test_the_drop_in_is_green():
     pytest.importorskip("multiprune_torch")
-    from examples.multiprune_torch_prune import DropIn
+    from multiprune_conformance.examples.multiprune_torch_prune import DropIn
 
     assert_green(DropIn(), passes=550)
 
@@ -47,7 +47,7 @@ def test_jax_is_green(name, only):
     """In a process of its own, for the adapter turns JAX's 64 bits on; under jit a few compile."""
     pytest.importorskip("jax")
     command = [sys.executable, "-m", "multiprune_conformance", "run", "--adapter"]
-    command += [f"examples.multiprune_jax_trees:{name}", *only]
+    command += [f"multiprune_conformance.examples.multiprune_jax_trees:{name}", *only]
     done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "green: " in done.stdout

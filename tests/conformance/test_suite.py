@@ -60,6 +60,11 @@ def test_check_sees_damage(copy, members, told):
     assert any(told in each for each in check(copy))
 
 
+def test_check_sees_a_file_that_is_none(copy):
+    (copy / "vectors" / "amounts.json").write_text("{", encoding="utf-8")
+    assert any("amounts.json is no JSON" in each for each in check(copy))
+
+
 def test_check_sees_an_uncovered_clause(copy):
     spec = (copy / "SPEC.md").read_text(encoding="utf-8")
     more = "\n### AMT-98 · MUST · parity · since 1\nNothing shows this.\n"

@@ -60,11 +60,13 @@ def test_a_backend_imports_its_own_framework_and_no_other_backend(package, frame
 
 
 def test_the_judge_imports_nothing_of_ours_and_the_oracle_only_numpy():
-    for path in sorted((ROOT / "conformance" / "multiprune_conformance").rglob("*.py")):
+    """Nor do they import the adapters that lie beside them, to be judged."""
+    for path in sorted((ROOT / "conformance" / "multiprune_conformance").glob("*.py")):
         allowed = STANDARD | {"multiprune_conformance"}
         if path.stem.startswith("oracle"):
             allowed |= {"numpy"}
         assert roots(path) <= allowed, path.name
+        assert not any(name.startswith("multiprune_conformance.examples") for name in imports(path))
 
 
 PACKAGES = [
@@ -129,7 +131,9 @@ def test_the_wheel_holds_the_packages_and_nothing_else(tmp_path):
     }
     assert {n.partition("/")[0] for n in names if ".dist-info" not in n} == packages
     assert all(f"{package}/py.typed" in names for package in packages)
-    assert "multiprune_conformance/SPEC.md" in names
+    judged = {"SPEC.md", "examples/torch_prune.py", "examples/node/impl.js"}
+    judged |= {"known_deviations/torch-2.13.json", "PROTOCOL.md", "vectors/module.json"}
+    assert {f"multiprune_conformance/{name}" for name in judged} <= set(names)
 
 
 def test_files_are_of_a_size_to_be_read():

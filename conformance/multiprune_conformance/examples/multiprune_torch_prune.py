@@ -1,5 +1,6 @@
-"""The drop-in of multiprune for torch: `--adapter examples.multiprune_torch_prune:DropIn`.
+"""The drop-in of multiprune for torch.
 
+`--adapter multiprune_conformance.examples.multiprune_torch_prune:DropIn`.
 The same door as stock torch; what differs is the namespace, the kinds of its own errors, and what
 torch has not: seeds, targets over all entries, and a rule for ties.
 """
@@ -8,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from examples.torch_prune import METHODS, TorchPrune
-from multiprune_conformance.oracle_encoding import read_amount
 from multiprune_torch import prune
 
 import multiprune
 from multiprune.errors import MultipruneError
+from multiprune_conformance.examples.torch_prune import METHODS, TorchPrune
+from multiprune_conformance.oracle_encoding import read_amount
 
 Json = dict[str, Any]
 NAMES = METHODS | {"random_unstructured": "RandomUnstructured"}

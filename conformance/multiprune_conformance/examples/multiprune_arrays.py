@@ -1,6 +1,7 @@
 """multiprune behind the Python door, once for each array framework.
 
-`--adapter examples.multiprune_arrays:OnNumpy`, or OnTorch, OnStrict; JAX has a file of its own.
+`--adapter multiprune_conformance.examples.multiprune_arrays:OnNumpy`, or OnTorch, OnStrict; JAX has
+a file of its own.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from multiprune_conformance.oracle_dtypes import FORMATS, Refused
-from multiprune_conformance.oracle_encoding import read_amount, read_array, read_mask, write_mask
 from safetensors import SafetensorError, safe_open
 
 import multiprune
@@ -23,6 +22,8 @@ from multiprune.draws import as_seed, draws
 from multiprune.errors import MultipruneError
 from multiprune.keys import promote
 from multiprune.plan import Ranking
+from multiprune_conformance.oracle_dtypes import FORMATS, Refused
+from multiprune_conformance.oracle_encoding import read_amount, read_array, read_mask, write_mask
 
 Json = dict[str, Any]
 METHODS = {

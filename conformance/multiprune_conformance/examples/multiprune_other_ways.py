@@ -1,14 +1,17 @@
-"""multiprune on NumPy by other ways: `--adapter examples.multiprune_other_ways:OtherWays`."""
+"""multiprune on NumPy by other ways: files, blocks, threads.
+
+`--adapter multiprune_conformance.examples.multiprune_other_ways:OtherWays`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from examples.multiprune_arrays import Json, OnNumpy
 from multiprune_numpy import backend
 
 import multiprune
+from multiprune_conformance.examples.multiprune_arrays import Json, OnNumpy
 
 
 class OtherWays(OnNumpy):

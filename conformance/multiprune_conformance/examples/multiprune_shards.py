@@ -1,12 +1,13 @@
-"""multiprune on NumPy in shards: `--adapter examples.multiprune_shards:InShards`."""
+"""multiprune on NumPy in shards.
+
+`--adapter multiprune_conformance.examples.multiprune_shards:InShards`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from examples.multiprune_arrays import Json, OnNumpy
-from examples.multiprune_other_ways import OtherWays
 from multiprune_numpy import backend
 
 import multiprune
@@ -15,6 +16,8 @@ from multiprune.cut import Cut
 from multiprune.draws import draws_at
 from multiprune.plan import Ranking
 from multiprune.ranking import find_cut
+from multiprune_conformance.examples.multiprune_arrays import Json, OnNumpy
+from multiprune_conformance.examples.multiprune_other_ways import OtherWays
 
 SHARDS = 3
 

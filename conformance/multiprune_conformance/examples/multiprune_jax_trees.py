@@ -1,6 +1,6 @@
 """multiprune on JAX behind the Python door, eager and traced.
 
-`--adapter examples.multiprune_jax_trees:OnJax`, or UnderJit.
+`--adapter multiprune_conformance.examples.multiprune_jax_trees:OnJax`, or UnderJit.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from typing import Any
 import jax
 import multiprune_jax
 import numpy as np
-from examples.multiprune_arrays import METHODS, OPTIONS, Json, OnNumpy, Skipped
+
+from multiprune_conformance.examples.multiprune_arrays import (
+    METHODS,
+    OPTIONS,
+    Json,
+    OnNumpy,
+    Skipped,
+)
 from multiprune_conformance.oracle_encoding import write_mask
 
 # The protocol's arrays of 64 bits are JAX's only with this.

@@ -1,5 +1,6 @@
-"""torch.nn.utils.prune behind the Python door: `--adapter examples.torch_prune:TorchPrune`.
+"""torch.nn.utils.prune behind the Python door.
 
+`--adapter multiprune_conformance.examples.torch_prune:TorchPrune`.
 Only the errors that torch raises by its own checks are given a kind; whatever fails
 elsewhere, with a message about something else, is left to the judge as it is.
 """
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils import prune
+
 from multiprune_conformance.oracle_dtypes import FORMATS, Refused, Typed
 from multiprune_conformance.oracle_encoding import (
     read_amount,
@@ -20,7 +23,6 @@ from multiprune_conformance.oracle_encoding import (
     write_array,
     write_mask,
 )
-from torch.nn.utils import prune
 
 Json = dict[str, Any]
 KINDS = {
@@ -38,6 +40,7 @@ KINDS = {
     "has no attribute": "no-such-parameter",
     "expected a non-empty list of Tensors": "parameters-empty",
     "must match self.mask shape": "mask-shape",
+    "already exists": "name-taken",
 }
 METHODS = {
     "l1_unstructured": "L1Unstructured",
@@ -158,7 +161,7 @@ class TorchPrune:
     def _global(self, module: Any, names: Any, request: Json, scores: Any) -> None:
         name = METHODS[request.get("method", "l1_unstructured")]
         method = getattr(self.prune, name)
-        options = {k: request[k] for k in ("dim", "n") if k in request}
+        options: Json = {k: request[k] for k in ("dim", "n") if k in request}
         if name == "LnStructured":
             options.setdefault("n", 2)
         if "amount" in request:
@@ -168,9 +171,9 @@ class TorchPrune:
         pairs = [(module, name) for name in names] if isinstance(names, list) else names
         self.prune.global_unstructured(pairs, method, importance_scores=scores, **options)
 
-    def module_of(self, request: Json) -> torch.nn.Module:
+    def module_of(self, request: Json) -> Any:
         """Return a module with one parameter `w`, pruned by the request's mask if it has one."""
-        module = torch.nn.Module()
+        module: Any = torch.nn.Module()
         self._register(module, "w", tensor(request))
         if "mask" in request:
             self.prune.custom_from_mask(module, "w", mask(request["mask"], module.w))

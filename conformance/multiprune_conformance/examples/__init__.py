@@ -1,0 +1,1 @@
+"""Adapters to be judged: stock torch, multiprune on each framework; and one in JavaScript."""
