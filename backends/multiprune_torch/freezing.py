@@ -9,57 +9,70 @@ Clause: DEV-54.
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from torch.utils.weak import WeakIdKeyDictionary
 
-from multiprune_torch.models import pruned_places, remove_all
+from multiprune_torch.fsdp import reshard
+from multiprune_torch.models import remove_all
 from multiprune_torch.refusals import check_dense
 from multiprune_torch.reparametrization import all_or_nothing
-from multiprune_torch.selection import full_names, select
+from multiprune_torch.selection import full_names, pruned_places, select
 
 __all__ = ["Frozen", "freeze"]
 
-_holds: Any = WeakIdKeyDictionary()
-"""For each frozen parameter what holds it. Not kept in the parameter: pickles would carry it."""
+_keepers: WeakValueDictionary[int, _Keeper] = WeakValueDictionary()
+"""By the id of each frozen parameter. Not kept in it, for pickles would carry it, nor by weak
+references to it, which forbid ``.float()`` of a DTensor."""
 
 _watching: list[Any] = []
 
 
-class _Hold:
-    """What keeps the present zeros of one parameter."""
+class _Keeper:
+    """What keeps the zeros of one parameter: the places of each `freeze` that is not released."""
 
     def __init__(self, parameter: nn.Parameter) -> None:
-        self.zeros = parameter.detach() == 0
-        # One that is not trained may be some day: then the optimizer's hook alone keeps its zeros.
+        self.zeros: dict[Frozen, torch.Tensor] = {}
+        trained = parameter.requires_grad
         self.handle: Any = None
-        if parameter.requires_grad:
+        if parameter.is_floating_point() or parameter.is_complex():
+            parameter.requires_grad_(True)  # one that is not trained may be some day
             self.handle = parameter.register_post_accumulate_grad_hook(self.mask_gradient)
+            parameter.requires_grad_(trained)
+        _keepers[id(parameter)] = self
 
     def mask_gradient(self, parameter: torch.Tensor) -> None:
         if parameter.grad is not None:
             self.fill(parameter.grad)
 
     def fill(self, tensor: torch.Tensor) -> None:
-        if self.zeros.device != tensor.device:  # the model was moved
-            self.zeros = self.zeros.to(tensor.device)
-        tensor.masked_fill_(self.zeros, 0)
+        for frozen, zeros in self.zeros.items():
+            if zeros.device != tensor.device:  # the model was moved
+                self.zeros[frozen] = zeros.to(tensor.device)
+            tensor.masked_fill_(self.zeros[frozen], 0)
 
-    def release(self, parameter: nn.Parameter) -> None:
-        if self.handle is not None:
+    def release(self, frozen: Frozen) -> None:
+        self.zeros.pop(frozen, None)
+        if not self.zeros and self.handle is not None:
             self.handle.remove()
-        others = [hold for hold in _holds.pop(parameter, ()) if hold is not self]
-        if others:
-            _holds[parameter] = others
+
+
+def _keeper_of(parameter: torch.Tensor) -> _Keeper | None:
+    """Return what keeps a parameter's zeros: its own hook says so, for an id may come again."""
+    keeper = _keepers.get(id(parameter))
+    if keeper is None or keeper.handle is None:
+        return None
+    hooks: Any = getattr(parameter, "_post_accumulate_grad_hooks", None) or {}
+    return keeper if hooks.get(keeper.handle.id) == keeper.mask_gradient else None
 
 
 class Frozen:
     """What `freeze` holds; `release` lets it go."""
 
     def __init__(self) -> None:
-        self._frozen: dict[str, tuple[nn.Parameter, _Hold]] = {}
+        self._frozen: dict[str, _Keeper] = {}
 
     @property
     def names(self) -> list[str]:
@@ -68,8 +81,8 @@ class Frozen:
 
     def release(self) -> None:
         """Let the zeros train again."""
-        for parameter, hold in self._frozen.values():
-            hold.release(parameter)
+        for keeper in self._frozen.values():
+            keeper.release(self)
         self._frozen = {}
 
     def __repr__(self) -> str:
@@ -106,6 +119,7 @@ def freeze(model: nn.Module, **selection: Any) -> Frozen:
     >>> int((layer.weight == 0).sum())
     16
     """
+    reshard(model)
     chosen = {(id(p.module), p.name): (p.module, p.name) for _, p in pruned_places(model)}
     chosen |= {(id(m), n): (m, n) for m, n in select(model, **selection)}
     pairs, frozen = list(chosen.values()), Frozen()
@@ -119,9 +133,9 @@ def freeze(model: nn.Module, **selection: Any) -> Frozen:
             for full, (module, name) in zip(full_names(model, pairs), pairs, strict=True):
                 parameter = module._parameters[name]
                 assert parameter is not None
-                hold = _Hold(parameter)
-                frozen._frozen[full] = parameter, hold
-                _holds.setdefault(parameter, []).append(hold)
+                keeper = _keeper_of(parameter) or _Keeper(parameter)
+                keeper.zeros[frozen] = parameter.detach() == 0
+                frozen._frozen[full] = keeper
             if not _watching:
                 _watching.append(register_optimizer_step_post_hook(_zero_again))
     except BaseException:
@@ -132,8 +146,9 @@ def freeze(model: nn.Module, **selection: Any) -> Frozen:
 
 @torch.no_grad()
 def _zero_again(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-    """Run after each step of each optimizer; of parameters not frozen it looks up one key."""
-    for group in optimizer.param_groups if _holds else ():
+    """Run after each step of each optimizer; of parameters not frozen it looks up one id."""
+    for group in optimizer.param_groups if _keepers else ():
         for parameter in group["params"]:
-            for hold in _holds.get(parameter, ()):
-                hold.fill(parameter)
+            keeper = _keeper_of(parameter)
+            if keeper is not None:
+                keeper.fill(parameter)

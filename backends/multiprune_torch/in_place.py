@@ -9,19 +9,27 @@ Clauses: SHARD-06, SHARD-07.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from typing import Any
+from weakref import WeakValueDictionary, ref
 
 import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from multiprune_torch.errors import UndoError
+from multiprune_torch.fsdp import fsdp_state, places_of
 from multiprune_torch.layout import is_sharded, local_part
 
 __all__ = ["InPlace", "dense_values", "held", "hold", "record_of"]
 
-_RECORDS, _RECORD = "_multiprune_in_place", "_multiprune_record"
-"""Attributes of a module, with all its records by name, and of a parameter."""
+_RECORDS = "_multiprune_in_place"
+"""Attribute of a module, with all its records by name."""
+
+_by_parameter: WeakValueDictionary[int, InPlace] = WeakValueDictionary()
+"""Records by the id of their parameter. Not kept in the parameter, for a pickle would carry the
+module, and ``.float()`` swaps what it holds; nor by weak references to it, which forbid a swap."""
 
 _watching: list[Any] = []
 
@@ -33,6 +41,8 @@ class InPlace:
     ----------
     module, name
         Where it stands; the mask is the buffer ``name_mask``.
+    places : list of (nn.Module, str)
+        Every module that shares the parameter, and its name there.
     parameter : nn.Parameter
     dense : torch.Tensor or None
         In the memory of the CPU the values that this process's pruned entries had, row-major.
@@ -41,23 +51,31 @@ class InPlace:
     def __init__(self, module: nn.Module, name: str) -> None:
         self.module, self.name = module, name
         self.dense: torch.Tensor | None = None
-        self.follow()
+        self.kept_under = ""
+        self.handle: Any = None
+        self.places = places_of(fsdp_state(module, name))
+        self.take()
+        self.loading = module.register_load_state_dict_post_hook(self._loaded)
 
-    def follow(self) -> None:
+    def take(self) -> None:
         """Put the hooks on the parameter that stands in the module now."""
         parameter = self.module._parameters[self.name]
         assert parameter is not None
         self.parameter = parameter
-        self.handle: Any = None
-        if parameter.requires_grad:
-            self.handle = parameter.register_post_accumulate_grad_hook(_mask_gradient)
-        setattr(parameter, _RECORD, self)
+        trained = parameter.requires_grad
+        if parameter.is_floating_point():  # one that is not trained may be some day
+            parameter.requires_grad_(True)
+            self.handle = parameter.register_post_accumulate_grad_hook(_masking(ref(self)))
+            parameter.requires_grad_(trained)
+        _by_parameter[id(parameter)] = self
 
-    def leave(self) -> None:
-        """Take the hooks off."""
-        if self.handle is not None:
-            self.handle.remove()
-        self.parameter.__dict__.pop(_RECORD, None)
+    def follow(self) -> None:
+        """Take the parameter that was loaded in the place of the one known, if one was."""
+        parameter = self.module._parameters.get(self.name)
+        # A plain one stands there only while FSDP2 has it unsharded.
+        if parameter is not self.parameter and is_sharded(parameter):
+            self._leave()
+            self.take()
 
     @property
     def mask(self) -> torch.Tensor:
@@ -72,12 +90,13 @@ class InPlace:
             self.module._buffers[self.name + "_mask"] = mask
         else:
             self.module.register_buffer(self.name + "_mask", mask)
-        self.dense = dense
+        self.dense, self.kept_under = dense, "" if dense is None else _digest(mask)
         _zero(local_part(self.parameter), local_part(mask))
 
     def end(self) -> None:
         """Stop masking: the parameter keeps its zeros, and may train them."""
-        self.leave()
+        self._leave()
+        self.loading.remove()
         del self.module._buffers[self.name + "_mask"]
         self.module._non_persistent_buffers_set.discard(self.name + "_mask")
         del self.module.__dict__[_RECORDS][self.name]
@@ -100,9 +119,37 @@ class InPlace:
         if self.dense is None:
             raise UndoError(
                 f"{full!r} is pruned in place, and its dense values were not kept. Rule: a pruning "
-                "in place goes back only if it was made with keep_dense=True [SHARD-07]. Load a "
-                "checkpoint from before, or make it permanent: prune.remove_all(model)."
+                "in place goes back only if it was made with keep_dense=True, each of its rounds, "
+                "and no other masks were loaded since [SHARD-07]. Load a checkpoint from before, "
+                "or make it permanent: prune.remove_all(model)."
             )
+
+    def mask_again(self) -> None:
+        """Zero the pruned entries of the parameter: an optimizer has stepped."""
+        _zero(self.parameter, self.mask)
+
+    def _loaded(self, *_: Any) -> None:
+        """Follow a loaded state; values kept under another mask are no use for this one."""
+        self.follow()
+        if self.dense is not None and _digest(self.mask) != self.kept_under:
+            self.dense = None
+
+    def _leave(self) -> None:
+        if self.handle is not None:
+            self.handle.remove()
+        if _by_parameter.get(id(self.parameter)) is self:
+            del _by_parameter[id(self.parameter)]
+
+
+def _masking(record: ref[InPlace]) -> Callable[[torch.Tensor], None]:
+    """Return a hook that does not keep the model alive: nobody collects circles through hooks."""
+
+    def mask_gradient(parameter: torch.Tensor) -> None:
+        pruned = record()
+        if pruned is not None and parameter.grad is not None:
+            _zero(parameter.grad, pruned.mask)
+
+    return mask_gradient
 
 
 def held(module: nn.Module, name: str | None = None) -> list[InPlace]:
@@ -110,19 +157,20 @@ def held(module: nn.Module, name: str | None = None) -> list[InPlace]:
     records = module.__dict__.get(_RECORDS, {})
     found = [r for n, r in records.items() if name in (None, n)]
     for record in found:
-        parameter = module._parameters.get(record.name)
-        # Loaded by assignment. A plain one stands there only while FSDP2 has it unsharded.
-        if parameter is not record.parameter and is_sharded(parameter):
-            record.leave()
-            record.follow()
+        record.follow()
     return found
 
 
 def record_of(module: nn.Module, name: str) -> InPlace | None:
     """Return what keeps a parameter's pruned entries zero, wherever it is shared; else None."""
-    held(module, name)
-    parameter = module._parameters.get(name)
-    return None if parameter is None else parameter.__dict__.get(_RECORD)
+    for record in held(module, name):
+        return record
+    return _record(module._parameters.get(name))
+
+
+def _record(parameter: Any) -> InPlace | None:
+    record = _by_parameter.get(id(parameter))
+    return record if record is not None and record.parameter is parameter else None
 
 
 def dense_values(
@@ -144,6 +192,10 @@ def dense_values(
         In the memory of the CPU, row-major.
     """
     known = None if record is None else record.dense
+    if record is not None and known is None and not local_part(record.mask).all():
+        if keep:
+            record.check_dense(record.name)
+        return None
     if not keep and known is None:
         return None
     gone = ~local_part(mask)
@@ -178,18 +230,18 @@ def hold(module: nn.Module, name: str, mask: torch.Tensor, dense: torch.Tensor |
     record.prune(mask, dense)
 
 
-def _mask_gradient(parameter: torch.Tensor) -> None:
-    if parameter.grad is not None:
-        _zero(parameter.grad, getattr(parameter, _RECORD).mask)
-
-
 def _zero_again(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-    """Run after each step of each optimizer; it looks at one attribute of other parameters."""
-    for group in optimizer.param_groups:
+    """Run after each step of each optimizer; of parameters not pruned it looks up one id."""
+    for group in optimizer.param_groups if _by_parameter else ():
         for parameter in group["params"]:
-            record = parameter.__dict__.get(_RECORD)
+            record = _record(parameter)
             if record is not None:
-                _zero(parameter, record.mask)
+                record.mask_again()
+
+
+def _digest(mask: torch.Tensor) -> str:
+    """Tell one mask of this process from another."""
+    return hashlib.sha256(local_part(mask).cpu().contiguous().numpy().data).hexdigest()
 
 
 @torch.no_grad()

@@ -62,7 +62,8 @@ class Ready:
         """Prune the parameter, and return the way: "in place" or "reparametrized"."""
         place = self.place
         if self.in_place:
-            hold(place.module, place.name, self.mask, self.dense)
+            with torch.inference_mode(False):
+                hold(place.module, place.name, self.mask, self.dense)
             return "in place"
         hook = CustomFromMask.__new__(CustomFromMask)
         with all_or_nothing(p.module for p in (place, *place.shared)):
@@ -85,6 +86,11 @@ def make_ready(
     keep_dense : bool
         Keep the values that are pruned in place, for `undo`.
     """
+    with torch.inference_mode(False), torch.no_grad():  # what is made here must train
+        return _make_ready(place, part, dtype, keep_dense)
+
+
+def _make_ready(place: Place, part: torch.Tensor, dtype: torch.dtype, keep_dense: bool) -> Ready:
     orig = place.orig.detach()
     if any(fsdp_state(p.module, p.name) is not None for p in (place, *place.shared)):
         mask = torch.empty_like(orig, dtype=torch.bool)

@@ -103,10 +103,11 @@ def is_sharded(tensor: Any) -> bool:
 
 def local_part(tensor: torch.Tensor) -> torch.Tensor:
     """Return what this process holds of a tensor, sharing its memory."""
-    tensor = tensor.detach()
-    if is_sharded(tensor):
-        tensor = tensor.to_local()  # type: ignore[attr-defined]
-    return tensor
+    if not is_sharded(tensor):
+        return tensor.detach()
+    with torch.inference_mode(False):  # in which no DTensor can be detached
+        part: torch.Tensor = tensor.detach().to_local()  # type: ignore[attr-defined]
+    return part
 
 
 def part_beside(mask: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:

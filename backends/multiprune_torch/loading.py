@@ -13,11 +13,12 @@ from torch import nn
 
 from multiprune_torch.base import commit
 from multiprune_torch.errors import NoParameterError, StateError
+from multiprune_torch.fsdp import fsdp_state
 from multiprune_torch.methods import Identity
-from multiprune_torch.models import pruned_places
 from multiprune_torch.parameters import read
 from multiprune_torch.refusals import check_model, show
 from multiprune_torch.reparametrization import all_or_nothing, uninstall
+from multiprune_torch.selection import all_pairs, pruned_places
 
 __all__ = ["load_state_dict"]
 
@@ -25,8 +26,8 @@ __all__ = ["load_state_dict"]
 def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
     """Load a state_dict, pruned or not, into a model, pruned or not.
 
-    What is pruned in the state_dict (``name_orig`` and ``name_mask``) is pruned in the model
-    afterwards, and nothing else is.
+    What is pruned in the state_dict (``name_orig`` and ``name_mask``, or ``name`` and ``name_mask``
+    of a model that was pruned in place) is pruned in the model afterwards, and nothing else is.
 
     Parameters
     ----------
@@ -60,6 +61,14 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
             f"the state_dict is {show(state_dict)}. Rule: it maps names to tensors, as "
             "model.state_dict() does [DEV-50]. Of a file pass torch.load(path)."
         )
+    if any(fsdp_state(module, name) is not None for module, name in all_pairs(model)):
+        raise StateError(
+            "the model is sharded by fully_shard. Rule: its state is loaded by "
+            "torch.distributed.checkpoint [DEV-50]. Make its masks first, of ones: "
+            "prune.prune_model(model, prune.Identity); then call set_model_state_dict of "
+            "torch.distributed.checkpoint.state_dict. Masks alone: prune.load_masks(model, path)."
+        )
+    state_dict = _reparametrized(model, state_dict)
     wanted = {
         key.removesuffix("_mask")
         for key in state_dict
@@ -83,6 +92,18 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
             commit(place, mask.detach(), Identity())
         _check(model.state_dict(), state_dict)
         model.load_state_dict(state_dict)
+
+
+def _reparametrized(model: nn.Module, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give what was pruned in place, values and a mask of booleans, its names beside a mask."""
+    own, state = model.state_dict(), dict(given)
+    for key, mask in given.items():
+        name = key.removesuffix("_mask")
+        if key == name or key in own or name not in state:
+            continue
+        if getattr(mask, "dtype", None) == torch.bool and mask.shape == state[name].shape:
+            state[f"{name}_orig"] = state.pop(name)
+    return state
 
 
 def _check(ours: Mapping[str, Any], given: Mapping[str, Any]) -> None:

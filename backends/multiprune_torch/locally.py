@@ -6,8 +6,11 @@ module and a name.
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -20,7 +23,7 @@ from multiprune_torch.methods import CustomFromMask
 from multiprune_torch.parameters import Place, read
 from multiprune_torch.placements import Call, check_alike, line_of, processes_of, shard_of
 from multiprune_torch.ranking import mask_dtype_of
-from multiprune_torch.shards import Shard
+from multiprune_torch.shards import Shard, ShardedEntries
 
 __all__ = ["prune_locally"]
 
@@ -84,10 +87,20 @@ def _prune_by_mask(
         dtype = mask_dtype_of(place, mask_dtype)
         shard = shard_of(processes, Call(None, [place], None, [dtype]), 0)
         part = _part(place, shard, mask)
+        agreed["the mask"] = _told(mask)
+        entries = ShardedEntries([replace(shard, prior=part)])
         ready = make_ready(place, part, dtype, keep_dense=keep_dense)
-    (owner,) = processes.minimum([shard.layout.copy])
-    owned = [shard.layout.first and shard.layout.copy == owner]
-    install_all(processes, [ready], [shard], owned)
+    entries.own(processes.minimum([shard.layout.copy]), None)
+    entries.total(processes.sum)([])  # checks that replicas are equal, the mask included
+    install_all(processes, [ready], [shard], entries.owned)
+
+
+def _told(mask: Any) -> str:
+    """Describe a mask so that all processes describe one that is whole alike."""
+    if is_sharded(mask):
+        return "cut as the parameter"
+    kept = torch.as_tensor(mask).detach().cpu() != 0
+    return hashlib.sha256(np.packbits(kept.numpy()).tobytes()).hexdigest()
 
 
 def _part(place: Place, shard: Shard, given: Any) -> torch.Tensor:

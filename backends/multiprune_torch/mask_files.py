@@ -22,10 +22,11 @@ from torch import nn
 from multiprune.packed import FORMAT, VERSION, digest
 from multiprune_torch.collectives import Processes, together
 from multiprune_torch.errors import ProcessesError
+from multiprune_torch.fsdp import reshard
 from multiprune_torch.layout import Layout, layout_of, local_part
-from multiprune_torch.models import held_places, pruned_places
 from multiprune_torch.pieces import pieces
 from multiprune_torch.placements import processes_of
+from multiprune_torch.selection import all_pairs, held_places, pruned_places
 
 __all__ = ["save_masks"]
 
@@ -58,10 +59,10 @@ def save_masks(model: nn.Module, path: str | os.PathLike[str], *, process_group:
     -----
     Clauses FILE-01 to FILE-05.
     """
+    reshard(model)
     masks: dict[str, Any] = {name: place.mask for name, place in pruned_places(model)}
     masks |= {name: record.mask for name, record in held_places(model)}
-    pairs = [(m, n) for m in model.modules() for n in m._parameters]
-    processes = processes_of(pairs, process_group)
+    processes = processes_of(all_pairs(model), process_group)
     with together(processes) as agreed:
         rank = processes.rank if processes else 0
         layouts = {name: layout_of(masks[name], rank, name) for name in sorted(masks)}

@@ -18,12 +18,14 @@ from torch import nn
 
 from multiprune.packed import FORMAT, VERSION, MaskFileError, digest
 from multiprune_torch.collectives import together
+from multiprune_torch.fsdp import reshard
 from multiprune_torch.keeping import make_ready
 from multiprune_torch.layout import Layout, layout_of, local_part
 from multiprune_torch.parameters import Place, read_all
 from multiprune_torch.pieces import PIECE, own_range, unpack
 from multiprune_torch.placements import processes_of
 from multiprune_torch.ranking import mask_dtype_of
+from multiprune_torch.selection import all_pairs, named_modules
 
 __all__ = ["load_masks"]
 
@@ -64,14 +66,15 @@ def load_masks(
     -----
     Clauses FILE-04 to FILE-06, MASK-01.
     """
-    pairs = [(m, n) for m in model.modules() for n in m._parameters]
-    processes = processes_of(pairs, process_group)
+    reshard(model)
+    processes = processes_of(all_pairs(model), process_group)
     with together(processes) as agreed:
         file = _MaskFile(path)
         agreed["the file"] = file.sha256
         if processes is None or processes.leads:
             file.check()
-        places = read_all([_pair(model, name, file) for name in file], list(file))
+        modules = dict(named_modules(model))
+        places = read_all([_pair(modules, name, file) for name in file], list(file))
         rank = processes.rank if processes else 0
         ready = [
             make_ready(p, _kept(file, p, rank), mask_dtype_of(p, None), keep_dense=keep_dense)
@@ -137,12 +140,11 @@ class _MaskFile(Mapping[str, Any]):
         return len(self.slices)
 
 
-def _pair(model: nn.Module, full: str, file: _MaskFile) -> tuple[nn.Module, str]:
+def _pair(modules: Mapping[str, nn.Module], full: str, file: _MaskFile) -> tuple[nn.Module, str]:
     path, _, name = full.rpartition(".")
-    try:
-        return model.get_submodule(path), name
-    except AttributeError:
-        raise file.error(f"has a mask for {full}", "it names parameters of the model") from None
+    if path not in modules:
+        raise file.error(f"has a mask for {full}", "it names parameters of the model")
+    return modules[path], name
 
 
 def _kept(file: _MaskFile, place: Place, rank: int) -> torch.Tensor:

@@ -12,28 +12,26 @@ import torch
 from torch import nn
 
 from multiprune.errors import ParametersError
-from multiprune.report import Report, TensorReport
+from multiprune.report import Report
 from multiprune_torch.collectives import together
+from multiprune_torch.fsdp import reshard
 from multiprune_torch.globally import prune_globally
-from multiprune_torch.in_place import InPlace, held
 from multiprune_torch.methods import L1Unstructured
-from multiprune_torch.outcome import counts_of
-from multiprune_torch.parameters import Place, read
+from multiprune_torch.outcome import report_of
+from multiprune_torch.parameters import Place
 from multiprune_torch.placements import processes_of, refuse_fsdp1
 from multiprune_torch.refusals import check_model
 from multiprune_torch.reparametrization import all_or_nothing, read_again, uninstall
-from multiprune_torch.selection import full_names, pruning_hooks, scores_by_pair, select
+from multiprune_torch.selection import (
+    all_pairs,
+    full_names,
+    held_places,
+    pruned_places,
+    scores_by_pair,
+    select,
+)
 
-__all__ = [
-    "held_places",
-    "prune_model",
-    "pruned_places",
-    "refresh_model",
-    "remove_all",
-    "report",
-    "select",
-    "undo",
-]
+__all__ = ["prune_model", "refresh_model", "remove_all", "undo"]
 
 
 def prune_model(
@@ -84,9 +82,9 @@ def prune_model(
     ['0.weight', '2.weight']
     """
     check_model(model)
-    everything = [(module, name) for module in model.modules() for name in module._parameters]
-    with together(processes_of(everything, kwargs.get("process_group"))):
-        refuse_fsdp1(everything)
+    reshard(model)
+    with together(processes_of(all_pairs(model), kwargs.get("process_group"))):
+        refuse_fsdp1(all_pairs(model))
         pairs = select(model, types=types, include=include, exclude=exclude, where=where)
         if not pairs:
             raise ParametersError(
@@ -98,53 +96,7 @@ def prune_model(
         if importance_scores is not None:
             scores = scores_by_pair(dict(zip(names, pairs, strict=True)), importance_scores)
     summary = prune_globally(pairs, pruning_method, scores, names, **kwargs)
-    return report(model, **summary, process_group=kwargs.get("process_group"))
-
-
-def report(
-    model: nn.Module,
-    *,
-    threshold: float | None = None,
-    ties: int = 0,
-    tied_pruned: int = 0,
-    method: str = "",
-    way: str = "",
-    process_group: Any = None,
-) -> Report:
-    """Say how much of each pruned parameter of a model is pruned.
-
-    Parameters
-    ----------
-    model : nn.Module
-    threshold, ties, tied_pruned, method, way
-        Of the last pruning, where they are known: a model does not remember them.
-    process_group : torch.distributed.ProcessGroup, optional
-        That holds a sharded model; all processes by default.
-
-    Returns
-    -------
-    Report
-        Prints as a table; one row for each pruned parameter, in the order of modules. Of a
-        sharded model every process asks for it together, and each gets the same.
-
-    Examples
-    --------
-    >>> from multiprune_torch import prune
-    >>> layer = prune.l1_unstructured(nn.Linear(4, 5), "weight", amount=0.8)
-    >>> print(report(layer))
-    16 of 20 entries pruned (80.00 %)
-    tensor  shape  entries   pruned
-    weight  5x4         20  80.00 %  ################....
-    """
-    found = [(full, place.orig, place.mask) for full, place in pruned_places(model)]
-    found += [(full, record.parameter, record.mask) for full, record in held_places(model)]
-    tensors = [(orig, mask) for _, orig, mask in found if mask is not None]
-    counts = counts_of(tensors, process_group)
-    rows = [
-        TensorReport(full, tuple(orig.shape), orig.numel(), pruned, bad)
-        for (full, orig, _), (pruned, bad) in zip(found, counts, strict=True)
-    ]
-    return Report(rows, threshold, ties, tied_pruned, method, way)
+    return report_of(model, summary, kwargs.get("process_group"))
 
 
 def remove_all(model: nn.Module) -> list[str]:
@@ -155,6 +107,7 @@ def remove_all(model: nn.Module) -> list[str]:
     list of str
         The full names of the parameters that were pruned.
     """
+    reshard(model)
     names = _end(model, lambda place: place.hook.apply_mask(place.module).detach())
     for full, record in held_places(model):
         names.append(full)
@@ -162,10 +115,16 @@ def remove_all(model: nn.Module) -> list[str]:
     return names
 
 
-def undo(model: nn.Module) -> list[str]:
+def undo(model: nn.Module, *, process_group: Any = None) -> list[str]:
     """Take every pruning of a model back: the dense values, as they are now, come back.
 
     Pruned entries have their original values, but for what momentum or weight decay did to them.
+
+    Parameters
+    ----------
+    model : nn.Module
+    process_group : torch.distributed.ProcessGroup, optional
+        That holds a sharded model, which all of them take back together; all by default.
 
     Returns
     -------
@@ -183,9 +142,11 @@ def undo(model: nn.Module) -> list[str]:
     Clauses DEV-48, SHARD-07.
     """
     check_model(model)
+    reshard(model)
     records = held_places(model)
-    for full, record in records:
-        record.check_dense(full)
+    with together(processes_of(all_pairs(model), process_group, plain=False)):
+        for full, record in records:
+            record.check_dense(full)
     names = _end(model, lambda place: place.orig.detach())
     for full, record in records:
         names.append(full)
@@ -203,28 +164,6 @@ def refresh_model(model: nn.Module) -> None:
     check_model(model)
     for module in model.modules():
         read_again(module)
-
-
-def pruned_places(model: nn.Module) -> list[tuple[str, Place]]:
-    """Return every pruned parameter of a model with its full name, in the order of modules."""
-    check_model(model)
-    return [
-        (
-            f"{path}.{hook._tensor_name}" if path else hook._tensor_name,
-            read(module, hook._tensor_name, f"{path}.{hook._tensor_name}" if path else ""),
-        )
-        for path, module in model.named_modules()
-        for hook in pruning_hooks(module)
-    ]
-
-
-def held_places(model: nn.Module) -> list[tuple[str, InPlace]]:
-    """Return what of a model is pruned in place, with full names, in the order of modules."""
-    return [
-        (f"{path}.{record.name}" if path else record.name, record)
-        for path, module in model.named_modules()
-        for record in held(module)
-    ]
 
 
 def _end(model: nn.Module, value: Callable[[Place], torch.Tensor]) -> list[str]:

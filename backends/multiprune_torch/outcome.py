@@ -1,6 +1,6 @@
-"""Room: how much of each parameter is pruned, counted where it is and added up.
+"""Room: the outcome. How much of each parameter is pruned, counted where it is and added up.
 
-Clause: SHARD-04.
+Clauses: SHARD-04, SHARD-05.
 """
 
 from __future__ import annotations
@@ -9,16 +9,90 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
-from multiprune_torch.collectives import Processes
+from multiprune.report import Report, TensorReport
+from multiprune_torch.collectives import Processes, together
 from multiprune_torch.layout import is_sharded, local_part, part_beside
+from multiprune_torch.placements import processes_of
+from multiprune_torch.refusals import check_model
+from multiprune_torch.selection import all_pairs, held_places, named_modules, pruned_places
 
-__all__ = ["counts_of"]
+__all__ = ["report", "report_of"]
 
 _BLOCK = 1 << 20
 
 
-def counts_of(
+def report(
+    model: nn.Module,
+    *,
+    threshold: float | None = None,
+    ties: int = 0,
+    tied_pruned: int = 0,
+    method: str = "",
+    way: str = "",
+    process_group: Any = None,
+) -> Report:
+    """Say how much of each pruned parameter of a model is pruned.
+
+    Parameters
+    ----------
+    model : nn.Module
+    threshold, ties, tied_pruned, method, way
+        Of the last pruning, where they are known: a model does not remember them.
+    process_group : torch.distributed.ProcessGroup, optional
+        That holds a sharded model; all processes by default.
+
+    Returns
+    -------
+    Report
+        Prints as a table; one row for each pruned parameter, in the order of modules. Of a
+        sharded model every process asks for it together, and each gets the same.
+
+    Examples
+    --------
+    >>> from multiprune_torch import prune
+    >>> layer = prune.l1_unstructured(nn.Linear(4, 5), "weight", amount=0.8)
+    >>> print(report(layer))
+    16 of 20 entries pruned (80.00 %)
+    tensor  shape  entries   pruned
+    weight  5x4         20  80.00 %  ################....
+    """
+    check_model(model)
+    processes = processes_of(all_pairs(model), process_group, plain=False)
+    with together(processes) as agreed:
+        agreed["what is pruned"] = "\n".join(full for full, _, _ in _pruned(model))
+    told = {"threshold": threshold, "ties": ties, "tied_pruned": tied_pruned}
+    return report_of(model, told | {"method": method, "way": way}, process_group)
+
+
+def report_of(model: nn.Module, told: dict[str, Any], process_group: Any) -> Report:
+    """Count what is pruned, and report it beside what is known of the last pruning."""
+    found = _pruned(model)
+    counts = _counts([(orig, mask) for _, orig, mask in found], process_group)
+    rows = [
+        TensorReport(full, tuple(orig.shape), orig.numel(), pruned, bad)
+        for (full, orig, _), (pruned, bad) in zip(found, counts, strict=True)
+    ]
+    return Report(rows, **told)
+
+
+def _pruned(model: nn.Module) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
+    """Return name, values and mask of every pruned parameter, by each name that it has."""
+    found: list[Any] = [
+        (full, p.orig, p.mask) for full, p in pruned_places(model) if p.mask is not None
+    ]
+    records = [record for _, record in held_places(model)]
+    held = {(id(module), name): r for r in records for module, name in r.places}
+    for path, module in named_modules(model) if held else ():
+        for name in module._parameters:
+            record = held.get((id(module), name))
+            if record is not None:
+                found.append((f"{path}.{name}" if path else name, record.parameter, record.mask))
+    return found
+
+
+def _counts(
     found: Sequence[tuple[torch.Tensor, torch.Tensor]], group: Any = None
 ) -> list[tuple[int, int]]:
     """Count what is pruned, and what is not finite.

@@ -26,6 +26,7 @@ __all__ = [
     "processes_of",
     "refuse_fsdp1",
     "refuse_sharded",
+    "refuse_unsharded",
     "shard_of",
 ]
 
@@ -99,6 +100,22 @@ def refuse_sharded(place: Place) -> None:
         )
 
 
+def refuse_unsharded(place: Place) -> None:
+    """Refuse what FSDP2 has gathered, for it would forget what is changed then.
+
+    Raises
+    ------
+    LayoutError
+        If it has (a TypeError and a ValueError).
+    """
+    if fsdp_state(place.module, place.stored) is not None and not is_sharded(place.orig):
+        raise LayoutError(
+            f"{place} is unsharded now, between forward and backward or by unshard(). Rule: FSDP2 "
+            "models are pruned as they are sharded [SHARD-02]. Prune after optimizer.step(), or "
+            "call model.reshard() on each wrapped module first, as prune.prune_model does."
+        )
+
+
 def shard_of(processes: Processes, call: Call, i: int) -> Shard:
     """Look at what this process holds of one parameter.
 
@@ -116,13 +133,7 @@ def shard_of(processes: Processes, call: Call, i: int) -> Shard:
     where, mask = str(place), place.mask
     orig: Any = place.orig
     refuse_fsdp1([(place.module, place.name)])
-    known = fsdp_state(place.module, place.stored)
-    if known is not None and not is_sharded(orig):
-        raise LayoutError(
-            f"{where} is unsharded now, between forward and backward or by unshard(). Rule: FSDP2 "
-            "models are pruned as they are sharded [SHARD-02]. Prune after optimizer.step(), or "
-            "call model.reshard() on each wrapped module first."
-        )
+    refuse_unsharded(place)
     layout = layout_of(orig, processes.rank, where)
     scores = orig if call.scores is None else call.scores[i]
     check_alike("importance_scores", place, scores)
@@ -171,12 +182,15 @@ def line_of(place: Place) -> str:
 
 
 def _is_spread(module: nn.Module, name: Any) -> bool:
-    path, _, name = str(name).rpartition(".")
+    """Whether any parameter beside a named one is shared out: a name may be wrong on one rank."""
+    path, _, _ = str(name).rpartition(".")
     module = dict(module.named_modules()).get(path, module) if path else module
-    stored = name if name in module._parameters else f"{name}_orig"
-    parameter = module._parameters.get(stored)
-    flattened = getattr(parameter, "_fsdp_flattened", False)
-    return is_sharded(parameter) or flattened or fsdp_state(module, stored) is not None
+    return any(
+        is_sharded(parameter)
+        or getattr(parameter, "_fsdp_flattened", False)
+        or fsdp_state(module, stored) is not None
+        for stored, parameter in module._parameters.items()
+    )
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -26,8 +26,10 @@ from multiprune_torch.methods import (
     L1Unstructured,
     RandomUnstructured,
 )
-from multiprune_torch.models import prune_model, refresh_model, remove_all, report, undo
-from multiprune_torch.parameters import locate
+from multiprune_torch.models import prune_model, refresh_model, remove_all, undo
+from multiprune_torch.outcome import report
+from multiprune_torch.parameters import locate, read
+from multiprune_torch.placements import refuse_unsharded
 from multiprune_torch.reparametrization import all_or_nothing
 from multiprune_torch.selection import select
 from multiprune_torch.structured import LnStructured, RandomStructured
@@ -356,6 +358,7 @@ def remove(module: nn.Module, name: str) -> nn.Module:
             "can be removed. Rule: remove takes the module and the name that were pruned [REP-07]."
         )
     key, hook = found
+    refuse_unsharded(read(module, name))
     with all_or_nothing([module]):
         hook.remove(module)
         del module._forward_pre_hooks[key]

@@ -5,7 +5,7 @@ Clauses: TIE-04, SCORE-03, SCORE-08.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -15,9 +15,23 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import prune as torch_prune
 
 from multiprune.errors import ScoresError, ScoresTypeError
+from multiprune_torch.in_place import InPlace, held
+from multiprune_torch.parameters import Place, read
 from multiprune_torch.refusals import check_model
 
-__all__ = ["full_names", "pruning_hooks", "scores_by_pair", "select"]
+__all__ = [
+    "all_pairs",
+    "full_names",
+    "held_places",
+    "named_modules",
+    "pruned_places",
+    "pruning_hooks",
+    "scores_by_pair",
+    "select",
+]
+
+_WRAPPED = "_checkpoint_wrapped_module"
+"""The child of a module that is wrapped for activation checkpointing; no state_dict names it."""
 
 
 def select(
@@ -52,7 +66,7 @@ def select(
     kinds = types if isinstance(types, type) else tuple(types)
     include, exclude = ([p] if isinstance(p, str) else list(p) for p in (include, exclude))
     found = {}
-    for path, module in model.named_modules():
+    for path, module in named_modules(model):
         if not isinstance(module, kinds):
             continue
         hooked = {h._tensor_name for h in pruning_hooks(module)}
@@ -72,6 +86,17 @@ def select(
     return [found[full] for full in sorted(found)]
 
 
+def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Return every module with its path, as the names of a state_dict begin."""
+    for path, module in model.named_modules():
+        yield ".".join(part for part in path.split(".") if part != _WRAPPED), module
+
+
+def all_pairs(model: nn.Module) -> list[tuple[nn.Module, str]]:
+    """Return every parameter as it is stored, as (module, name) pairs."""
+    return [(module, name) for module in model.modules() for name in module._parameters]
+
+
 def pruning_hooks(module: nn.Module) -> list[Any]:
     """Return the hooks by which parameters of a module are pruned, ours and torch's."""
     hooks = module._forward_pre_hooks.values()
@@ -80,7 +105,7 @@ def pruning_hooks(module: nn.Module) -> list[Any]:
 
 def full_names(model: nn.Module, pairs: list[tuple[nn.Module, str]]) -> list[str]:
     """Return the full name of each pair in a model."""
-    paths = {id(module): path for path, module in model.named_modules()}
+    paths = {id(module): path for path, module in named_modules(model)}
     return [f"{paths[id(m)]}.{n}" if paths[id(m)] else n for m, n in pairs]
 
 
@@ -98,3 +123,25 @@ def scores_by_pair(names: dict[str, tuple[nn.Module, str]], scores: Any) -> dict
             f"the full names of the selected parameters [SCORE-03]: {list(names)}."
         )
     return {names[name]: value for name, value in scores.items()}
+
+
+def pruned_places(model: nn.Module) -> list[tuple[str, Place]]:
+    """Return every pruned parameter of a model with its full name, in the order of modules."""
+    check_model(model)
+    return [
+        (
+            f"{path}.{hook._tensor_name}" if path else hook._tensor_name,
+            read(module, hook._tensor_name, f"{path}.{hook._tensor_name}" if path else ""),
+        )
+        for path, module in named_modules(model)
+        for hook in pruning_hooks(module)
+    ]
+
+
+def held_places(model: nn.Module) -> list[tuple[str, InPlace]]:
+    """Return what of a model is pruned in place, with full names, in the order of modules."""
+    return [
+        (f"{path}.{record.name}" if path else record.name, record)
+        for path, module in named_modules(model)
+        for record in held(module)
+    ]

@@ -7,7 +7,7 @@ Clauses: SHARD-01 to SHARD-07.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -69,6 +69,11 @@ def prune_sharded(
         agreed["the amount"] = f"amount={target.amount!r}, sparsity={target.sparsity!r}"
         agreed["the method"] = f"{type(method).__name__}, {seed=}, {draws_seed=}, {keep_dense=}"
         agreed["the parameters"] = "\n".join(map(line_of, places))
+        ranked: Sequence[Any] = call.scores or ["no scores"] * len(places)
+        agreed["the importance scores"] = "\n".join(
+            f"{getattr(score, 'dtype', score)} for {place}"
+            for place, score in zip(places, ranked, strict=True)
+        )
     # One exchange for both: who owns what, and the seed that the first process draws for all.
     drawn = int(torch.randint(2**62, ())) if draws_seed and processes.leads else _UNDRAWN
     *owners, drawn = processes.minimum([*(s.layout.copy for s in entries.shards), drawn])

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from multiprune_torch.errors import warn
+from multiprune_torch.fsdp import fsdp_state
 from multiprune_torch.parameters import Place
 
 __all__ = ["SharedParameterWarning", "warn_of_sharing"]
@@ -35,7 +36,11 @@ def warn_of_sharing(places: Sequence[Place]) -> None:
     holds the parameter (an optimizer does): asking the collector takes a tenth of a second.
     """
     suspects = {
-        id(p.orig): p for p in places if p.mask is None and sys.getrefcount(p.orig) > _PLAIN
+        id(p.orig): p
+        for p in places
+        if p.mask is None
+        and sys.getrefcount(p.orig) > _PLAIN
+        and fsdp_state(p.module, p.name) is None  # pruned in place: by all its names
     }
     if not suspects:
         return

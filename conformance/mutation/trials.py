@@ -71,8 +71,8 @@ class Chooser:
     def choose(self, file: str, owner: str) -> list[Trial]:
         """Return the trials that can see a mutant of a function."""
         meant = [trial for trial in self.trials if trial.files is None or file in trial.files]
-        touching = [trial for trial in meant if any(f == file for f, _ in trial.places)] or meant
-        seeing = [trial for trial in touching if (file, owner) in trial.places] or touching
+        # What is no function is read without a call: all may see it.
+        seeing = [trial for trial in meant if (file, owner) in trial.places] or meant
         like = f"{file} {owner}"
         return sorted(
             seeing,

@@ -41,8 +41,13 @@ def second_half(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[floa
     return [*losses, step(model, optimizer, 4)]
 
 
-def save() -> None:
-    model = nets.hsdp(nets.net())
+def even(cut) -> nn.Module:
+    """Torch saves uneven shards of FSDP over tensor parallelism wrongly, or not at all."""
+    return cut(nets.net(width=8))
+
+
+def save(cut=nets.hsdp) -> None:
+    model = cut(nets.net())
     optimizer = adam(model)
     first_half(model, optimizer)
     weights, moments = get_state_dict(model, optimizer)
@@ -77,6 +82,30 @@ def case_saved_on_two_by_two_and_loaded_on_four():
     distributed.barrier()
     load_and_go_on(nets.hsdp)
     load_and_go_on(nets.fsdp)
+
+
+def case_tensor_parallel_and_both_together():
+    """Saved and loaded as they are cut, and what both have saved, by FSDP alone."""
+    for cut, into in (
+        (nets.tensor_parallel, nets.tensor_parallel),
+        (nets.fsdp_and_tp, nets.fsdp_and_tp),
+        (nets.fsdp_and_tp, nets.fsdp),
+    ):
+        folder = f"{cut.__name__}-{into.__name__}"
+        model = even(cut)
+        prune.prune_model(model, amount=0.4)
+        state = model.state_dict()
+        checkpoint.save(state, checkpoint_id=folder)
+        wanted = {n: nets.gathered(m) == 1 for n, m in nets.masks(model).items()}
+        fresh = even(into)
+        prune.prune_model(fresh, prune.Identity)
+        state = fresh.state_dict()
+        checkpoint.load(state, checkpoint_id=folder)
+        fresh.load_state_dict(state)
+        nets.check_masks(fresh, wanted)
+        for each in (model, fresh):
+            assert prune.prune_model(each, amount=0.4).pruned == prune.report(model).pruned
+        nets.check_masks(fresh, {n: nets.gathered(m) == 1 for n, m in nets.masks(model).items()})
 
 
 def main() -> None:

@@ -88,6 +88,14 @@ def case_a_parameter_that_one_rank_lacks():
     refused(model, ProcessesError, *words, amount=0.5, process_group=group)
 
 
+def case_a_sharded_parameter_that_one_rank_lacks():
+    model = nets.fsdp(nets.net())
+    if RANK == 1:
+        del model[3]
+    words = "the parameters", "rank 0 has 'weight' of Linear (3.weight)", "rank 1 has none more"
+    refused(model, ProcessesError, *words, amount=0.5)
+
+
 def case_replicas_that_drifted():
     for model, layer in ((nets.hsdp(nets.net()), 0), (nets.whole(nets.net()), 2)):
         with torch.no_grad():
@@ -152,10 +160,11 @@ def case_flattened_by_fsdp1():
 def case_unsharded_now():
     model = nets.fsdp(nets.net())
     model[0].unshard()  # asking for its state_dict would shard it again
+    pairs = [(model[0], "weight"), (model[2], "weight")]
     with pytest.raises(LayoutError) as caught:
-        prune.prune_model(model, amount=0.5)
+        prune.global_unstructured(pairs, prune.L1Unstructured, amount=0.5)
     text = str(caught.value)
-    assert "0.weight" in text
+    assert "parameters[0]" in text
     assert "unsharded" in text
     assert "reshard()" in text
     model[0].reshard()

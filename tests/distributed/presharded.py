@@ -164,7 +164,10 @@ def case_a_mask_that_scales_is_refused():
 def case_unsharded_now():
     model = nets.fsdp(pruned())
     model[0].unshard()
-    with pytest.raises(LayoutError, match="unsharded"):
-        prune.prune_model(model, amount=0.5)
-    model[0].reshard()
+    for call in (
+        lambda: prune.l1_unstructured(model[0], "weight", amount=0.5),
+        lambda: prune.remove(model[0], "weight"),
+    ):
+        with pytest.raises(LayoutError, match="unsharded"):
+            call()
     assert prune.prune_model(model, amount=1).pruned == 61

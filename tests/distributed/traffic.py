@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.sharded import traffic
 
 CALLS, BYTES = 12, 128 << 10
+RANDOM = {"pruning_method": prune.RandomUnstructured}
 
 
 class Collectives(TorchDispatchMode):
@@ -77,6 +78,21 @@ def case_a_call_is_a_dozen_small_sums():
                     with watched() as seen:
                         prune.prune_model(model, amount=0.5)
                     check(seen)
+
+
+def case_nothing_of_the_size_of_a_parameter():
+    """Of a model that is larger than all that may be sent."""
+    for cut in (nets.fsdp, nets.hsdp, nets.tensor_parallel, nets.fsdp_and_tp):
+        model = cut(nets.net(width=4096))
+        for verb in (
+            lambda model=model: prune.prune_model(model, amount=0.5),
+            lambda model=model: prune.prune_model(model, amount=0.5, seed=1, **RANDOM),
+            lambda model=model: prune.report(model),
+        ):
+            with watched() as seen:
+                verb()
+            check(seen, calls=20)
+            assert max(size for _, size in seen) < 4096 * 6 * 4
 
 
 def case_wide_keys_take_twenty():

@@ -6,6 +6,7 @@ import nets
 import torch
 from multiprune_torch import prune
 from torch import distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
@@ -97,7 +98,7 @@ def case_masks_after_training_are_those_of_one_process():
     nets.check_masks(many, {n: m == 1 for n, m in nets.masks(one).items()})
 
 
-def alive(prepare) -> int:
+def alive(prepare, mesh=None) -> int:
     """Bytes that a forward leaves behind for its backward; what was there before is not counted."""
     torch.manual_seed(0)
     model = nn.Sequential(*[nn.Linear(256, 256) for _ in range(6)])
@@ -105,8 +106,8 @@ def alive(prepare) -> int:
 
     def shard() -> None:
         for layer in model:
-            fully_shard(layer)
-        fully_shard(model)
+            fully_shard(layer, mesh=mesh)
+        fully_shard(model, mesh=mesh)
 
     prepare(model, shard)
     before = {p.to_local().untyped_storage().data_ptr() for p in model.parameters()}
@@ -136,7 +137,9 @@ def case_bytes_alive_between_forward_and_backward():
         prune.prune_model(model, amount=0.8)
         shard()
 
-    plain = alive(dense)
-    assert plain > 0
-    assert alive(in_place) <= 1.05 * plain
+    replicas = init_device_mesh("cpu", (2, 2), mesh_dim_names=("replicas", "shards"))
+    for mesh in (None, replicas):
+        plain = alive(dense, mesh)
+        assert plain > 0
+        assert alive(in_place, mesh) <= 1.05 * plain
     assert alive(before_sharding) > 10 * plain  # what a reparametrization would keep alive
