@@ -1,4 +1,4 @@
-"""What docs/checkpoints.md shows is what the command prints."""
+"""What docs/checkpoints.md shows is what the command prints, and what README.md shows runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ pytest.importorskip("matplotlib")
 if sys.version_info < (3, 14):
     pytest.importorskip("backports.zstd")
 
-PAGE = Path(__file__).parents[2] / "docs" / "checkpoints.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "checkpoints.md"
 LAYERS = 4
 
 
@@ -58,3 +59,20 @@ def test_every_command_of_the_page_prints_what_the_page_shows(tmp_path):
         assert done.returncode == (arguments[:2] == ["diff", "model/"]), done.stderr
         shown = checker.check_output(expected, done.stdout, doctest.ELLIPSIS)
         assert shown, (line, done.stdout, done.stderr)
+
+
+def test_the_commands_of_the_readme_run(tmp_path):
+    model(tmp_path / "model")
+    text = (ROOT / "README.md").read_text()
+    (block,) = re.findall(
+        r"^```shell\n(pip install 'multiprune\[cli\]'\n.*?)^```", text, re.M | re.S
+    )
+    lines = [shlex.split(line, comments=True) for line in block.splitlines()[1:]]
+    assert [line[:2] for line in lines] == [["multiprune", v] for v in ("inspect", "prune", "diff")]
+    for line in lines:
+        done = subprocess.run(
+            [sys.executable, "-m", "multiprune_cli", *line[1:]],
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == (line[1] == "diff"), done.stderr  # 1: something differs
+    assert (tmp_path / "report.html").exists()
