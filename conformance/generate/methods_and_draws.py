@@ -134,6 +134,9 @@ def _methods(area: Area) -> None:
             ln(f"METH-10/{n}-{k}", f"channels rank by the {n} norm", "METH-10", "Norm",
                 values=norms, n=n, amount=whole(k), profile="deterministic" if tied and k == 1
                 else "parity")
+    for n in (2, 3, "fro"):  # of which the third row tells apart
+        ln(f"METH-10/{n}-3", f"channels rank by the {n} norm", "METH-10", "Norm", values=norms, n=n,
+            amount=whole(3))
     cube = array([[[3, 0], [0, 0]], [[2, 0], [0, 2]], [[1, 1], [1, 1]], [[0, 5], [0, 0]]])
     ln("METH-10/nuc", "the nuclear norm takes two dimensions", "METH-10 DEV-42", "Norm", [1] * 4 +
         [1] * 4 + [0] * 4 + [1] * 4, values=cube, n="nuc")

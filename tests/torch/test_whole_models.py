@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -172,3 +173,26 @@ def test_a_partner_that_nobody_listed_is_named():
     prune.prune_model(model, amount=3)
     assert model[0].weight_mask is model[1].weight_mask
     assert int((model[1].weight == 0).sum()) == 3
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        torch.float16,
+        torch.bfloat16,
+        torch.float32,
+        torch.float64,
+        torch.float8_e5m2,
+        torch.complex64,
+    ],
+)
+def test_what_is_not_finite_is_counted_wherever_it_stands(dtype, bad):
+    layer = nn.Linear(7, 5, bias=False)
+    for places in ([], [0], [34], [3, 4, 20]):
+        values = torch.linspace(-1, 1, 35)
+        values[places] = bad
+        layer.weight = nn.Parameter(values.view(5, 7).to(dtype), requires_grad=False)
+        prune.global_unstructured([(layer, "weight")], prune.L1Unstructured, amount=3)
+        assert prune.report(layer).tensors[0].non_finite == len(places)
+        prune.undo(layer)
