@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from multiprune_torch.errors import WriteError
-from multiprune_torch.layout import cut_like, is_sharded
+from multiprune_torch.layout import cut_like, is_cut_alike, is_sharded
 
 __all__ = ["PrunedBuffers", "find_hook", "is_binary", "masked"]
 
@@ -28,7 +28,7 @@ def masked(orig: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     -----
     Clause REP-03: chosen, not multiplied, so a pruned NaN or infinity is 0, too.
     """
-    if type(orig) is not nn.Parameter and is_sharded(orig) and not is_sharded(mask):
+    if type(orig) is not nn.Parameter and is_sharded(orig) and not is_cut_alike(mask, orig):
         mask = cut_like(mask, orig)  # pruned before fully_shard, and read between forwards
     if mask.dtype == orig.dtype and orig.is_floating_point() and orig.element_size() > 1:
         # ReLU's backward kernel is this very choice on a mask of the weight's dtype: one pass, and

@@ -52,6 +52,11 @@ class Processes:
         return distributed.get_world_size(self.group)
 
     @property
+    def ranks(self) -> set[int]:
+        """The ranks of the group's processes among all."""
+        return set(distributed.get_process_group_ranks(self.group))
+
+    @property
     def leads(self) -> bool:
         """Whether this is the first process of the group."""
         return distributed.get_rank(self.group) == 0

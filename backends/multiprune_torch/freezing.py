@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from multiprune_torch.fsdp import reshard
+from multiprune_torch.layout import zero
 from multiprune_torch.models import remove_all
 from multiprune_torch.refusals import check_dense
 from multiprune_torch.reparametrization import all_or_nothing
@@ -51,7 +52,7 @@ class _Keeper:
         for frozen, zeros in self.zeros.items():
             if zeros.device != tensor.device:  # the model was moved
                 self.zeros[frozen] = zeros.to(tensor.device)
-            tensor.masked_fill_(self.zeros[frozen], 0)
+            zero(tensor, self.zeros[frozen])
 
     def release(self, frozen: Frozen) -> None:
         self.zeros.pop(frozen, None)
@@ -106,7 +107,7 @@ def freeze(model: nn.Module, **selection: Any) -> Frozen:
     -------
     Frozen
         Its `release` lets the zeros train again. A copy of the model, deep or pickled, is not
-        frozen: freeze it, too.
+        frozen, nor are parameters that ``load_state_dict(assign=True)`` puts in: freeze them, too.
 
     Examples
     --------
@@ -134,7 +135,8 @@ def freeze(model: nn.Module, **selection: Any) -> Frozen:
                 parameter = module._parameters[name]
                 assert parameter is not None
                 keeper = _keeper_of(parameter) or _Keeper(parameter)
-                keeper.zeros[frozen] = parameter.detach() == 0
+                with torch.inference_mode(False):
+                    keeper.zeros[frozen] = parameter.detach() == 0
                 frozen._frozen[full] = keeper
             if not _watching:
                 _watching.append(register_optimizer_step_post_hook(_zero_again))

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from multiprune_torch.layout import is_sharded
-
 __all__ = ["follow_names", "fsdp_state", "places_of", "reshard"]
+
+_shared: WeakKeyDictionary[nn.Module, list[Any]] = WeakKeyDictionary()
+"""For each module that was sharded what is known of parameters that several modules share."""
 
 
 def fsdp_state(module: nn.Module, name: str) -> Any:
@@ -21,7 +23,7 @@ def fsdp_state(module: nn.Module, name: str) -> Any:
     for state in _states(module):
         if state._module_info.param_name == name:
             return state
-    for state in _others(module._parameters.get(name)):
+    for state in _others():
         if (module, name) in places_of(state):
             return state
     return None
@@ -40,8 +42,7 @@ def follow_names(module: nn.Module) -> None:
     A model that is pruned before ``fully_shard`` is managed by the name ``name_orig``; it goes back
     to `name` when its pruning ends.
     """
-    standing = [p for p in module._parameters.values() if p is not None]
-    for state in {id(s): s for s in (*_states(module), *_others(*standing))}.values():
+    for state in (*_states(module), *_others()):
         ours = (state.sharded_param, getattr(state, "_unsharded_param", None))
         info = state._module_info
         info.param_name = _name_of(info.module, ours, info.param_name)
@@ -78,12 +79,12 @@ def _states(module: nn.Module) -> list[Any]:
     return [c for c in cells if type(c).__name__ == "FSDPParam" and hasattr(c, "_module_info")]
 
 
-def _others(*parameters: Any) -> Iterator[Any]:
+def _others() -> Iterator[Any]:
     """Return what it knows of shared parameters, which it holds by the module that came first."""
-    if not any(map(is_sharded, parameters)):
-        return
     from torch.distributed import _composable_state as composed
 
     for wrapped in list(getattr(composed, "_module_state_mapping", ())):
-        for module in wrapped.modules():
-            yield from (s for s in _states(module) if s._module_info.shared_modules)
+        if wrapped not in _shared:
+            states = (state for module in wrapped.modules() for state in _states(module))
+            _shared[wrapped] = [state for state in states if state._module_info.shared_modules]
+        yield from _shared[wrapped]

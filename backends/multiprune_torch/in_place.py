@@ -16,22 +16,22 @@ from weakref import WeakValueDictionary, ref
 
 import torch
 from torch import nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from multiprune_torch.errors import UndoError
 from multiprune_torch.fsdp import fsdp_state, places_of
-from multiprune_torch.layout import is_sharded, local_part
+from multiprune_torch.layout import is_sharded, local_part, zero
 
-__all__ = ["InPlace", "dense_values", "held", "hold", "record_of"]
+__all__ = ["RECORDS", "InPlace", "by_parameter", "by_place"]
 
-_RECORDS = "_multiprune_in_place"
+RECORDS = "_multiprune_in_place"
 """Attribute of a module, with all its records by name."""
 
-_by_parameter: WeakValueDictionary[int, InPlace] = WeakValueDictionary()
+by_parameter: WeakValueDictionary[int, InPlace] = WeakValueDictionary()
 """Records by the id of their parameter. Not kept in the parameter, for a pickle would carry the
 module, and ``.float()`` swaps what it holds; nor by weak references to it, which forbid a swap."""
 
-_watching: list[Any] = []
+by_place: WeakValueDictionary[tuple[int, str], InPlace] = WeakValueDictionary()
+"""The same by module and name: a weight that is tied has several places, and one record."""
 
 
 class InPlace:
@@ -67,7 +67,9 @@ class InPlace:
             parameter.requires_grad_(True)
             self.handle = parameter.register_post_accumulate_grad_hook(_masking(ref(self)))
             parameter.requires_grad_(trained)
-        _by_parameter[id(parameter)] = self
+        by_parameter[id(parameter)] = self
+        for module, name in self.places:
+            by_place[id(module), name] = self
 
     def follow(self) -> None:
         """Take the parameter that was loaded in the place of the one known, if one was."""
@@ -91,7 +93,7 @@ class InPlace:
         else:
             self.module.register_buffer(self.name + "_mask", mask)
         self.dense, self.kept_under = dense, "" if dense is None else _digest(mask)
-        _zero(local_part(self.parameter), local_part(mask))
+        zero(self.parameter, ~mask)
 
     def end(self) -> None:
         """Stop masking: the parameter keeps its zeros, and may train them."""
@@ -99,13 +101,13 @@ class InPlace:
         self.loading.remove()
         del self.module._buffers[self.name + "_mask"]
         self.module._non_persistent_buffers_set.discard(self.name + "_mask")
-        del self.module.__dict__[_RECORDS][self.name]
+        del self.module.__dict__[RECORDS][self.name]
 
     def undo(self) -> None:
         """Give the pruned entries their values back, and stop masking."""
-        assert self.dense is not None
-        values = local_part(self.parameter)
-        values[~local_part(self.mask)] = self.dense.to(values.device)
+        kept, values = self.kept, local_part(self.parameter)
+        assert kept is not None
+        values[~local_part(self.mask)] = kept.to(values.device)
         self.end()
 
     def check_dense(self, full: str) -> None:
@@ -116,7 +118,7 @@ class InPlace:
         UndoError
             If it was not pruned with ``keep_dense=True`` (a RuntimeError).
         """
-        if self.dense is None:
+        if self.kept is None:
             raise UndoError(
                 f"{full!r} is pruned in place, and its dense values were not kept. Rule: a pruning "
                 "in place goes back only if it was made with keep_dense=True, each of its rounds, "
@@ -126,19 +128,27 @@ class InPlace:
 
     def mask_again(self) -> None:
         """Zero the pruned entries of the parameter: an optimizer has stepped."""
-        _zero(self.parameter, self.mask)
+        zero(self.parameter, ~self.mask)
+
+    @property
+    def kept(self) -> torch.Tensor | None:
+        """The dense values, if they were kept under the present mask."""
+        told = self.dense is not None and _digest(self.mask) == self.kept_under
+        return self.dense if told else None
 
     def _loaded(self, *_: Any) -> None:
-        """Follow a loaded state; values kept under another mask are no use for this one."""
+        """Follow a loaded state, and mask it; dense values of other weights are no use for it."""
         self.follow()
-        if self.dense is not None and _digest(self.mask) != self.kept_under:
-            self.dense = None
+        if is_sharded(self.module._parameters[self.name]):
+            if local_part(self.parameter)[~local_part(self.mask)].any():
+                self.dense = None
+            self.mask_again()
 
     def _leave(self) -> None:
         if self.handle is not None:
             self.handle.remove()
-        if _by_parameter.get(id(self.parameter)) is self:
-            del _by_parameter[id(self.parameter)]
+        if by_parameter.get(id(self.parameter)) is self:
+            del by_parameter[id(self.parameter)]
 
 
 def _masking(record: ref[InPlace]) -> Callable[[torch.Tensor], None]:
@@ -147,106 +157,11 @@ def _masking(record: ref[InPlace]) -> Callable[[torch.Tensor], None]:
     def mask_gradient(parameter: torch.Tensor) -> None:
         pruned = record()
         if pruned is not None and parameter.grad is not None:
-            _zero(parameter.grad, pruned.mask)
+            zero(parameter.grad, ~pruned.mask)
 
     return mask_gradient
-
-
-def held(module: nn.Module, name: str | None = None) -> list[InPlace]:
-    """Return what is pruned in place in a module: all of it, or by one name."""
-    records = module.__dict__.get(_RECORDS, {})
-    found = [r for n, r in records.items() if name in (None, n)]
-    for record in found:
-        record.follow()
-    return found
-
-
-def record_of(module: nn.Module, name: str) -> InPlace | None:
-    """Return what keeps a parameter's pruned entries zero, wherever it is shared; else None."""
-    for record in held(module, name):
-        return record
-    return _record(module._parameters.get(name))
-
-
-def _record(parameter: Any) -> InPlace | None:
-    record = _by_parameter.get(id(parameter))
-    return record if record is not None and record.parameter is parameter else None
-
-
-def dense_values(
-    parameter: torch.Tensor, mask: torch.Tensor, record: InPlace | None, keep: bool
-) -> torch.Tensor | None:
-    """Return what this process's entries have that a mask prunes, if it is to be kept.
-
-    Parameters
-    ----------
-    parameter, mask : torch.Tensor
-        In the same layout.
-    record : InPlace or None
-        By which the parameter is pruned now: what it kept goes on being kept.
-    keep : bool
-
-    Returns
-    -------
-    torch.Tensor or None
-        In the memory of the CPU, row-major.
-    """
-    known = None if record is None else record.dense
-    if record is not None and known is None and not local_part(record.mask).all():
-        if keep:
-            record.check_dense(record.name)
-        return None
-    if not keep and known is None:
-        return None
-    gone = ~local_part(mask)
-    pruned = local_part(parameter)[gone].cpu()
-    if record is not None and known is not None:
-        pruned[~local_part(record.mask)[gone].cpu()] = known
-    return pruned
-
-
-def hold(module: nn.Module, name: str, mask: torch.Tensor, dense: torch.Tensor | None) -> None:
-    """Prune a parameter in place, or further.
-
-    Parameters
-    ----------
-    module : nn.Module
-    name : str
-    mask : torch.Tensor of bool
-        In the parameter's layout; keeps nothing that is pruned already.
-    dense : torch.Tensor or None
-        See `dense_values`.
-
-    Notes
-    -----
-    Clauses SHARD-06, SHARD-07.
-    """
-    if not _watching:
-        _watching.append(register_optimizer_step_post_hook(_zero_again))
-    record = record_of(module, name)
-    if record is None:
-        record = InPlace(module, name)
-        module.__dict__.setdefault(_RECORDS, {})[name] = record
-    record.prune(mask, dense)
-
-
-def _zero_again(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-    """Run after each step of each optimizer; of parameters not pruned it looks up one id."""
-    for group in optimizer.param_groups if _by_parameter else ():
-        for parameter in group["params"]:
-            record = _record(parameter)
-            if record is not None:
-                record.mask_again()
 
 
 def _digest(mask: torch.Tensor) -> str:
     """Tell one mask of this process from another."""
     return hashlib.sha256(local_part(mask).cpu().contiguous().numpy().data).hexdigest()
-
-
-@torch.no_grad()
-def _zero(values: torch.Tensor, mask: torch.Tensor) -> None:
-    """Write zeros where the mask is False: on the shard, where both are cut alike."""
-    if is_sharded(values) and values.placements == mask.placements:  # type: ignore[attr-defined]
-        values, mask = local_part(values), local_part(mask)
-    values.masked_fill_(mask.logical_not(), 0)

@@ -16,7 +16,7 @@ import torch
 from multiprune_torch.base import commit
 from multiprune_torch.collectives import Processes
 from multiprune_torch.fsdp import fsdp_state
-from multiprune_torch.in_place import dense_values, hold, record_of
+from multiprune_torch.holding import dense_values, hold, record_of
 from multiprune_torch.layout import local_part
 from multiprune_torch.methods import CustomFromMask
 from multiprune_torch.parameters import Place

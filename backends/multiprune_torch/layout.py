@@ -18,7 +18,16 @@ import torch
 
 from multiprune_torch.errors import LayoutError
 
-__all__ = ["Layout", "cut_like", "is_sharded", "layout_of", "local_part", "part_beside"]
+__all__ = [
+    "Layout",
+    "cut_like",
+    "is_cut_alike",
+    "is_sharded",
+    "layout_of",
+    "local_part",
+    "part_beside",
+    "zero",
+]
 
 Indices = npt.NDArray[np.int64]
 
@@ -113,15 +122,42 @@ def local_part(tensor: torch.Tensor) -> torch.Tensor:
 def part_beside(mask: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
     """Return the part of a mask that belongs to what this process holds of its parameter.
 
-    A mask that was made before ``fully_shard`` is whole on every process.
+    A mask that was made before ``fully_shard`` is whole on every process, or as tensor parallelism
+    has cut it: what FSDP2 has left of that is its part.
     """
-    if is_sharded(mask) or not is_sharded(parameter):
+    if not is_sharded(parameter) or is_cut_alike(mask, parameter):
         return local_part(mask)
-    return layout_of(parameter, 0, "a parameter").part_of(mask.detach())
+    ours, known = layout_of(parameter, 0, "a parameter"), layout_of(mask, 0, "a mask")
+    part = local_part(mask)
+    for dim, (wanted, there) in enumerate(zip(ours.indices, known.indices, strict=True)):
+        if len(wanted) != len(there):
+            places = torch.from_numpy(np.searchsorted(there, wanted)).to(part.device)
+            part = part.index_select(dim, places)
+    return part
+
+
+def is_cut_alike(one: Any, other: Any) -> bool:
+    """Whether two tensors lie on one mesh in the same placements, or on none."""
+    if not is_sharded(one) or not is_sharded(other):
+        return is_sharded(one) == is_sharded(other)
+    return bool(one.device_mesh == other.device_mesh and one.placements == other.placements)
+
+
+@torch.no_grad()
+def zero(values: torch.Tensor, gone: torch.Tensor) -> None:
+    """Write zeros where `gone` is True: on this process's part, where both are cut alike.
+
+    Parts of a Partial sum are zeroed each by itself.
+    """
+    if is_sharded(values) and is_sharded(gone):
+        ours, theirs = local_part(values), local_part(gone)
+        if ours.shape == theirs.shape:
+            values, gone = ours, theirs
+    values.masked_fill_(gone, 0)
 
 
 def cut_like(mask: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
-    """Return a mask that is whole on every process, in its parameter's layout."""
+    """Return a mask that was made before ``fully_shard`` in its parameter's layout."""
     cut = torch.empty_like(parameter.detach(), dtype=mask.dtype)
     local_part(cut).copy_(part_beside(mask, parameter))
     return cut

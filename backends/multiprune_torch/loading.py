@@ -18,7 +18,7 @@ from multiprune_torch.methods import Identity
 from multiprune_torch.parameters import read
 from multiprune_torch.refusals import check_model, show
 from multiprune_torch.reparametrization import all_or_nothing, uninstall
-from multiprune_torch.selection import all_pairs, pruned_places
+from multiprune_torch.selection import all_pairs, named_modules, pruned_places
 
 __all__ = ["load_state_dict"]
 
@@ -97,12 +97,22 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
 def _reparametrized(model: nn.Module, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give what was pruned in place, values and a mask of booleans, its names beside a mask."""
     own, state = model.state_dict(), dict(given)
+    names: dict[int, list[str]] = {}
+    for path, module in named_modules(model):
+        for stored, parameter in module._parameters.items():
+            name = stored.removesuffix("_orig")
+            name = name if f"{name}_mask" in module._buffers else stored
+            full = f"{path}.{name}" if path else name
+            names.setdefault(id(parameter), []).append(full)
     for key, mask in given.items():
         name = key.removesuffix("_mask")
-        if key == name or key in own or name not in state:
-            continue
-        if getattr(mask, "dtype", None) == torch.bool and mask.shape == state[name].shape:
-            state[f"{name}_orig"] = state.pop(name)
+        if key == name or name not in given or (key in own and f"{name}_orig" not in own):
+            continue  # no mask, or a buffer of the user's
+        if getattr(mask, "dtype", None) == torch.bool and mask.shape == given[name].shape:
+            tied = next((all_ for all_ in names.values() if name in all_), [name])
+            for each in tied:  # in place there is one mask for all names
+                if each in given:
+                    state[f"{each}_orig"], state[f"{each}_mask"] = state.pop(each), mask
     return state
 
 

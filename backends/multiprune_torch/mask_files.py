@@ -26,7 +26,7 @@ from multiprune_torch.fsdp import reshard
 from multiprune_torch.layout import Layout, layout_of, local_part
 from multiprune_torch.pieces import pieces
 from multiprune_torch.placements import processes_of
-from multiprune_torch.selection import all_pairs, held_places, pruned_places
+from multiprune_torch.selection import all_pairs, held_names, pruned_places
 
 __all__ = ["save_masks"]
 
@@ -61,7 +61,7 @@ def save_masks(model: nn.Module, path: str | os.PathLike[str], *, process_group:
     """
     reshard(model)
     masks: dict[str, Any] = {name: place.mask for name, place in pruned_places(model)}
-    masks |= {name: record.mask for name, record in held_places(model)}
+    masks |= {name: record.mask for name, record in held_names(model)}
     processes = processes_of(all_pairs(model), process_group)
     with together(processes) as agreed:
         rank = processes.rank if processes else 0

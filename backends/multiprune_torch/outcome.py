@@ -14,9 +14,9 @@ from torch import nn
 from multiprune.report import Report, TensorReport
 from multiprune_torch.collectives import Processes, together
 from multiprune_torch.layout import is_sharded, local_part, part_beside
-from multiprune_torch.placements import processes_of
+from multiprune_torch.placements import check_group, processes_of
 from multiprune_torch.refusals import check_model
-from multiprune_torch.selection import all_pairs, held_places, named_modules, pruned_places
+from multiprune_torch.selection import all_pairs, held_names, pruned_places
 
 __all__ = ["report", "report_of"]
 
@@ -61,7 +61,11 @@ def report(
     check_model(model)
     processes = processes_of(all_pairs(model), process_group, plain=False)
     with together(processes) as agreed:
-        agreed["what is pruned"] = "\n".join(full for full, _, _ in _pruned(model))
+        pruned = _pruned(model)
+        agreed["what is pruned"] = "\n".join(full for full, _, _ in pruned)
+        for full, orig, _ in pruned:
+            if processes is not None and is_sharded(orig):
+                check_group(processes, orig, full)
     told = {"threshold": threshold, "ties": ties, "tied_pruned": tied_pruned}
     return report_of(model, told | {"method": method, "way": way}, process_group)
 
@@ -82,13 +86,7 @@ def _pruned(model: nn.Module) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
     found: list[Any] = [
         (full, p.orig, p.mask) for full, p in pruned_places(model) if p.mask is not None
     ]
-    records = [record for _, record in held_places(model)]
-    held = {(id(module), name): r for r in records for module, name in r.places}
-    for path, module in named_modules(model) if held else ():
-        for name in module._parameters:
-            record = held.get((id(module), name))
-            if record is not None:
-                found.append((f"{path}.{name}" if path else name, record.parameter, record.mask))
+    found += [(full, r.parameter, r.mask) for full, r in held_names(model)]
     return found
 
 

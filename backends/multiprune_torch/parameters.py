@@ -15,11 +15,14 @@ from torch import nn
 from multiprune.errors import ParametersError, ParametersTypeError
 from multiprune_torch.buffers import find_hook, masked
 from multiprune_torch.errors import NameTakenError, NoParameterError, UnprunableError, about
-from multiprune_torch.in_place import record_of
+from multiprune_torch.holding import record_of
 from multiprune_torch.layout import is_sharded
 from multiprune_torch.refusals import check_dense, kind_of, not_found, show
 
-__all__ = ["Place", "is_pair", "locate", "read", "read_all"]
+__all__ = ["WRAPPED", "Place", "is_pair", "locate", "read", "read_all"]
+
+WRAPPED = "_checkpoint_wrapped_module"
+"""The child of a module that is wrapped for activation checkpointing; no state_dict names it."""
 
 _PAIRS = (
     "Rule: parameters is an iterable of (module, name) pairs [ERR-05]. Write, for example, "
@@ -136,7 +139,10 @@ def locate(module: Any, name: Any) -> tuple[nn.Module, str]:
         raise ParametersTypeError(f"the pair ({show(module)}, {show(name)}) was given. {_PAIRS}")
     path, _, leaf = name.rpartition(".")
     try:
-        return (module.get_submodule(path), leaf) if path else (module, name)
+        module = module.get_submodule(path) if path else module
+        while module._modules.get(WRAPPED) is not None:
+            module = module.get_submodule(WRAPPED)
+        return module, leaf
     except AttributeError:
         raise NoParameterError(
             f"{kind_of(module)} has no module {path!r}. Rule: a dotted name leads to a parameter "

@@ -11,17 +11,24 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from multiprune.errors import MaskError
+from multiprune.errors import MaskError, MultipruneError
 from multiprune_torch.collectives import Processes
-from multiprune_torch.errors import LayoutError
+from multiprune_torch.errors import LayoutError, ProcessesError
 from multiprune_torch.fsdp import fsdp_state
-from multiprune_torch.layout import is_sharded, layout_of, local_part, part_beside
-from multiprune_torch.parameters import Place, is_pair
+from multiprune_torch.layout import (
+    is_cut_alike,
+    is_sharded,
+    layout_of,
+    local_part,
+    part_beside,
+)
+from multiprune_torch.parameters import Place, is_pair, locate
 from multiprune_torch.shards import Shard
 
 __all__ = [
     "Call",
     "check_alike",
+    "check_group",
     "line_of",
     "processes_of",
     "refuse_fsdp1",
@@ -62,7 +69,8 @@ def processes_of(pairs: Any, group: Any = None, *, plain: bool = True) -> Proces
         Whether a given group prunes plain replicas together, too.
     """
     listed = pairs if isinstance(pairs, Iterable) and not isinstance(pairs, nn.Module) else ()
-    spread = any(_is_spread(*pair) for pair in listed if is_pair(pair))
+    holders = [_holder(*pair) for pair in listed if is_pair(pair)]
+    spread = any(_is_spread(module) for module in {id(m): m for m in holders}.values())
     return Processes(group) if spread or (plain and group is not None) else None
 
 
@@ -154,6 +162,24 @@ def shard_of(processes: Processes, call: Call, i: int) -> Shard:
     return Shard(where, layout, local_part(scores), prior, copied)
 
 
+def check_group(processes: Processes, tensor: Any, where: str) -> None:
+    """Check that all processes that share a tensor belong to a group.
+
+    Raises
+    ------
+    ProcessesError
+        If some do not (a RuntimeError).
+    """
+    ranks = processes.ranks
+    others = sorted(set(tensor.device_mesh.mesh.flatten().tolist()) - ranks)
+    if is_sharded(tensor) and others and ranks & set(tensor.device_mesh.mesh.flatten().tolist()):
+        raise ProcessesError(
+            f"{where} is shared with ranks {others}, which are not in the process group. Rule: all "
+            "processes of a parameter's mesh count together [SHARD-03]. Pass their group as "
+            "process_group, or none for all."
+        )
+
+
 def check_alike(what: str, place: Place, other: Any) -> None:
     """Check that what belongs to a parameter is cut as it is.
 
@@ -181,10 +207,16 @@ def line_of(place: Place) -> str:
     return f"{place} of shape {tuple(orig.shape)}, {orig.dtype}, {placed}, {pruned}"
 
 
-def _is_spread(module: nn.Module, name: Any) -> bool:
-    """Whether any parameter beside a named one is shared out: a name may be wrong on one rank."""
-    path, _, _ = str(name).rpartition(".")
-    module = dict(module.named_modules()).get(path, module) if path else module
+def _holder(module: nn.Module, name: Any) -> nn.Module:
+    """Return the module in which a name stands, as far as it leads somewhere."""
+    try:
+        return locate(module, name)[0]
+    except MultipruneError:
+        return module
+
+
+def _is_spread(module: nn.Module) -> bool:
+    """Whether any of its parameters is shared out: a name may be wrong on one rank alone."""
     return any(
         is_sharded(parameter)
         or getattr(parameter, "_fsdp_flattened", False)
@@ -195,9 +227,8 @@ def _is_spread(module: nn.Module, name: Any) -> bool:
 
 def _alike(one: Any, other: Any) -> bool:
     if not is_sharded(one) or not is_sharded(other):
-        return is_sharded(one) == is_sharded(other)
-    same = one.device_mesh == other.device_mesh and one.placements == other.placements
-    return same and local_part(one).shape == local_part(other).shape
+        return is_cut_alike(one, other)
+    return is_cut_alike(one, other) and local_part(one).shape == local_part(other).shape
 
 
 def _placed(tensor: Any) -> str:

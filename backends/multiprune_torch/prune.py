@@ -15,7 +15,7 @@ from multiprune_torch.buffers import find_hook
 from multiprune_torch.errors import NotPrunedError
 from multiprune_torch.freezing import Frozen, freeze
 from multiprune_torch.globally import prune_globally
-from multiprune_torch.in_place import held, record_of
+from multiprune_torch.holding import record_of
 from multiprune_torch.loading import load_state_dict
 from multiprune_torch.locally import prune_locally
 from multiprune_torch.mask_files import save_masks
@@ -31,7 +31,7 @@ from multiprune_torch.outcome import report
 from multiprune_torch.parameters import locate, read
 from multiprune_torch.placements import refuse_unsharded
 from multiprune_torch.reparametrization import all_or_nothing
-from multiprune_torch.selection import select
+from multiprune_torch.selection import held_names, select
 from multiprune_torch.structured import LnStructured, RandomStructured
 from multiprune_torch.validation import (
     _compute_norm,
@@ -87,7 +87,7 @@ def is_pruned(module: nn.Module) -> bool:
     -----
     In place, too. Source: ``torch.nn.utils.prune.is_pruned``.
     """
-    return _is_reparametrized(module) or any(held(m) for m in module.modules())
+    return _is_reparametrized(module) or bool(held_names(module))
 
 
 def identity(module: nn.Module, name: str, **options: Any) -> nn.Module:

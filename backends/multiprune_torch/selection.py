@@ -15,13 +15,15 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import prune as torch_prune
 
 from multiprune.errors import ScoresError, ScoresTypeError
-from multiprune_torch.in_place import InPlace, held
-from multiprune_torch.parameters import Place, read
+from multiprune_torch.holding import held, record_of
+from multiprune_torch.in_place import InPlace
+from multiprune_torch.parameters import WRAPPED, Place, read
 from multiprune_torch.refusals import check_model
 
 __all__ = [
     "all_pairs",
     "full_names",
+    "held_names",
     "held_places",
     "named_modules",
     "pruned_places",
@@ -29,9 +31,6 @@ __all__ = [
     "scores_by_pair",
     "select",
 ]
-
-_WRAPPED = "_checkpoint_wrapped_module"
-"""The child of a module that is wrapped for activation checkpointing; no state_dict names it."""
 
 
 def select(
@@ -89,7 +88,7 @@ def select(
 def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Return every module with its path, as the names of a state_dict begin."""
     for path, module in model.named_modules():
-        yield ".".join(part for part in path.split(".") if part != _WRAPPED), module
+        yield ".".join(part for part in path.split(".") if part != WRAPPED), module
 
 
 def all_pairs(model: nn.Module) -> list[tuple[nn.Module, str]]:
@@ -136,6 +135,16 @@ def pruned_places(model: nn.Module) -> list[tuple[str, Place]]:
         for path, module in named_modules(model)
         for hook in pruning_hooks(module)
     ]
+
+
+def held_names(model: nn.Module) -> list[tuple[str, InPlace]]:
+    """Return what is pruned in place by every full name that it has, in the order of modules."""
+    found = [
+        (f"{path}.{name}" if path else name, record_of(module, name))
+        for path, module in named_modules(model)
+        for name in module._parameters
+    ]
+    return [(full, record) for full, record in found if record is not None]
 
 
 def held_places(model: nn.Module) -> list[tuple[str, InPlace]]:

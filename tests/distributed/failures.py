@@ -9,7 +9,7 @@ from unittest import mock
 import nets
 import pytest
 import torch
-from multiprune_torch import in_place, keeping, prune
+from multiprune_torch import keeping, prune
 from multiprune_torch.errors import LayoutError, ProcessesError, UndoError
 from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -202,7 +202,7 @@ def case_a_method_applied_by_one_process():
 
 def case_no_memory_for_a_mask_on_one_rank():
     """What fails while masks are made ready is told to all, before any of them is installed."""
-    calls = ((torch, "empty_like", {}), (in_place, "dense_values", {"keep_dense": True}))
+    calls = ((torch, "empty_like", {}), (keeping, "dense_values", {"keep_dense": True}))
     for cut in (nets.fsdp, nets.tensor_parallel):
         for owner, name, options in calls:
             model = cut(nets.net())
@@ -216,8 +216,7 @@ def case_no_memory_for_a_mask_on_one_rank():
 
             if name == "dense_values" and cut is nets.tensor_parallel:
                 continue  # nothing is kept of what is reparametrized
-            where = keeping if name == "dense_values" else owner
-            with mock.patch.object(where, name, full):
+            with mock.patch.object(owner, name, full):
                 refused(model, RuntimeError, "no memory for it", amount=0.5, **options)
             assert prune.prune_model(model, amount=0.5, **options).pruned == 76
 

@@ -11,13 +11,14 @@ import nets
 import pytest
 import torch
 from multiprune_torch import prune
-from multiprune_torch.errors import ProcessesError, StateError, UndoError
-from multiprune_torch.in_place import record_of
+from multiprune_torch.errors import LayoutError, ProcessesError, StateError, UndoError
+from multiprune_torch.holding import record_of
 from torch import distributed, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
 RANK = distributed.get_rank()
 DATA = torch.randn(8, 6, generator=torch.Generator().manual_seed(3))
@@ -296,3 +297,125 @@ def case_wrapped_for_activation_checkpointing():
     for other in (fresh, nets.fsdp(wrapped)):
         prune.load_masks(other, "wrapped.masks")
         assert prune.report(other).pruned == 76
+
+
+def case_dense_weights_are_loaded_into_a_pruned_model():
+    """The masks stay and prune what was loaded; there is no way back to a mixture."""
+    model = nets.fsdp(nets.net())
+    prune.prune_model(model, amount=0.5, keep_dense=True)
+    model.load_state_dict(nets.fsdp(nets.net(seed=5)).state_dict(), strict=False)
+    assert zeros(model) == prune.report(model).pruned == 76
+    with pytest.raises(UndoError):
+        prune.undo(model)
+    assert zeros(model) == 76
+
+
+def case_masks_that_are_filled_in_place():
+    """As torch.distributed.checkpoint.load does it, which tells nobody."""
+    model, other = nets.fsdp(nets.net()), nets.fsdp(nets.net())
+    prune.prune_model(other, amount=0.5)
+    prune.prune_model(model, prune.Identity, keep_dense=True)
+    for i in (0, 2, 3):
+        model[i].weight_mask.to_local().copy_(other[i].weight_mask.to_local())
+    with pytest.raises(UndoError):
+        prune.undo(model)
+    assert prune.report(model).pruned == 76
+
+
+def case_tied_weights_in_files_and_states():
+    alone, model, places = Tied(), Tied(), torch.arange(9)
+    fully_shard(model)
+    for each in (alone, model):
+        prune.prune_model(each, amount=0.5)
+    digest = prune.save_masks(model, "tied.masks")
+    assert prune.save_masks(alone, f"{RANK}.masks") == digest
+    fresh = Tied()
+    prune.load_masks(fresh, "tied.masks")
+    assert torch.equal(fresh(places), alone(places))
+    state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True))
+    if RANK == 0:
+        for other in (Tied(), fresh):
+            prune.load_state_dict(other, state)
+            assert other.out.weight_mask.tolist() == other.embedding.weight_mask.tolist()
+            assert torch.equal(other(places), alone(places))
+    model(places)  # the root's own parameters are whole now
+    assert prune.is_pruned(model.out)
+    assert prune.report(model.out).pruned == 27
+    prune.remove(model.out, "weight")
+    assert not prune.is_pruned(model)
+
+
+def case_a_tied_weight_that_is_unsharded():
+    model = Tied()
+    fully_shard(model)
+    model(torch.arange(9))
+    for module in (model.out, model.embedding):
+        with pytest.raises(LayoutError, match="unsharded"):
+            prune.l1_unstructured(module, "weight", amount=0.5)
+    model(torch.arange(9)).sum().backward()
+
+
+def case_pruned_between_tensor_parallelism_and_fsdp():
+    mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+
+    def build() -> nn.Module:
+        model = nets.tensor_parallel(nets.net(width=8), mesh["tp"])
+        group = mesh["tp"].get_group()
+        prune.prune_model(model, amount=0.5, process_group=group)
+        return nets.fsdp(model, mesh["dp"])
+
+    alone = nets.net(width=8)
+    prune.prune_model(alone, amount=0.5)
+    wanted = {n: w.detach() for n, w in ((f"{i}.weight", alone[i].weight) for i in (0, 2, 3))}
+    for end in (prune.remove_all, prune.freeze):
+        model = build()
+        assert torch.equal(nets.gathered(model[0].weight), wanted["0.weight"])
+        with pytest.raises(LayoutError, match="cut as it is"):
+            prune.prune_model(model, amount=0.5)
+        end(model)
+        assert not prune.is_pruned(model)
+        for name, weight in nets.weights(model).items():
+            assert torch.equal(nets.gathered(weight), wanted[name]), name
+
+
+def case_frozen_where_gradients_are_partial_sums():
+    mesh = init_device_mesh("cpu", (4,))
+    layer = nn.Linear(6, 3, bias=False)
+    whole = nets.net()[3].weight.detach()[:, :6]
+    layer.weight = nn.Parameter(distribute_tensor(whole, mesh, [Replicate()]))
+    prune.l1_unstructured(layer, "weight", amount=0.5)
+    prune.freeze(layer)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1)
+    for _ in range(2):
+        layer(distribute_tensor(DATA, mesh, [Shard(0)])).square().sum().backward()
+        optimizer.step()
+    assert int((layer.weight.full_tensor() == 0).sum()) == 9
+
+
+def case_frozen_in_inference_mode():
+    model = nets.fsdp(nets.net())
+    prune.prune_model(model, amount=0.5)
+    with torch.inference_mode():
+        prune.freeze(model)
+    trained(model)
+    assert zeros(model) == 76
+
+
+def case_wrapped_modules_on_one_process():
+    alone, wrapped = nets.net(), nets.net()
+    wrapped[0] = checkpoint_wrapper(wrapped[0])
+    prune.prune_model(alone, amount=0.5)
+    prune.load_state_dict(wrapped, alone.state_dict())
+    assert torch.equal(wrapped(DATA), alone(DATA))
+    prune.l1_unstructured(wrapped, "0.weight", amount=3)
+    prune.l1_unstructured(alone, "0.weight", amount=3)
+    assert torch.equal(wrapped(DATA), alone(DATA))
+
+
+def case_a_report_by_a_group_that_does_not_hold_the_model():
+    model = nets.hsdp(nets.net())
+    prune.prune_model(model, amount=0.5)
+    mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("a", "b"))
+    for name in ("a", "b"):
+        with pytest.raises(ProcessesError, match="not in the process group"):
+            prune.report(model, process_group=mesh[name].get_group())
