@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from multiprune_torch.fsdp import reshard
+from multiprune_torch.in_place import hook_gradient
 from multiprune_torch.layout import zero
 from multiprune_torch.models import remove_all
 from multiprune_torch.refusals import check_dense
@@ -36,12 +37,7 @@ class _Keeper:
 
     def __init__(self, parameter: nn.Parameter) -> None:
         self.zeros: dict[Frozen, torch.Tensor] = {}
-        trained = parameter.requires_grad
-        self.handle: Any = None
-        if parameter.is_floating_point() or parameter.is_complex():
-            parameter.requires_grad_(True)  # one that is not trained may be some day
-            self.handle = parameter.register_post_accumulate_grad_hook(self.mask_gradient)
-            parameter.requires_grad_(trained)
+        self.handle = hook_gradient(parameter, self.mask_gradient)
         _keepers[id(parameter)] = self
 
     def mask_gradient(self, parameter: torch.Tensor) -> None:
@@ -135,9 +131,9 @@ def freeze(model: nn.Module, **selection: Any) -> Frozen:
                 parameter = module._parameters[name]
                 assert parameter is not None
                 keeper = _keeper_of(parameter) or _Keeper(parameter)
+                frozen._frozen[full] = keeper
                 with torch.inference_mode(False):
                     keeper.zeros[frozen] = parameter.detach() == 0
-                frozen._frozen[full] = keeper
             if not _watching:
                 _watching.append(register_optimizer_step_post_hook(_zero_again))
     except BaseException:

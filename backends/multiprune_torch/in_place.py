@@ -21,7 +21,7 @@ from multiprune_torch.errors import UndoError
 from multiprune_torch.fsdp import fsdp_state, places_of
 from multiprune_torch.layout import is_sharded, local_part, zero
 
-__all__ = ["RECORDS", "InPlace", "by_parameter", "by_place"]
+__all__ = ["RECORDS", "InPlace", "by_parameter", "by_place", "hook_gradient"]
 
 RECORDS = "_multiprune_in_place"
 """Attribute of a module, with all its records by name."""
@@ -62,11 +62,7 @@ class InPlace:
         parameter = self.module._parameters[self.name]
         assert parameter is not None
         self.parameter = parameter
-        trained = parameter.requires_grad
-        if parameter.is_floating_point():  # one that is not trained may be some day
-            parameter.requires_grad_(True)
-            self.handle = parameter.register_post_accumulate_grad_hook(_masking(ref(self)))
-            parameter.requires_grad_(trained)
+        self.handle = hook_gradient(parameter, _masking(ref(self)))
         by_parameter[id(parameter)] = self
         for module, name in self.places:
             by_place[id(module), name] = self
@@ -149,6 +145,23 @@ class InPlace:
             self.handle.remove()
         if by_parameter.get(id(self.parameter)) is self:
             del by_parameter[id(self.parameter)]
+
+
+def hook_gradient(parameter: nn.Parameter, hook: Callable[[torch.Tensor], None]) -> Any:
+    """Run a hook once a gradient is accumulated, of one that is not trained yet, too.
+
+    Returns
+    -------
+    A handle to remove it by; None where there are no gradients.
+    """
+    if not (parameter.is_floating_point() or parameter.is_complex()):
+        return None
+    trained = parameter.requires_grad
+    try:
+        parameter.requires_grad_(True)
+        return parameter.register_post_accumulate_grad_hook(hook)
+    finally:
+        parameter.requires_grad_(trained)
 
 
 def _masking(record: ref[InPlace]) -> Callable[[torch.Tensor], None]:
