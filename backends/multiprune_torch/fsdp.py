@@ -12,6 +12,8 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
+from multiprune_torch.refusals import check_model
+
 __all__ = ["follow_names", "fsdp_state", "places_of", "reshard"]
 
 _shared: WeakKeyDictionary[nn.Module, list[Any]] = WeakKeyDictionary()
@@ -55,6 +57,7 @@ def reshard(model: nn.Module) -> None:
 
     The root's stay whole after a forward without backward. What is needed is gathered again.
     """
+    check_model(model)
     for module in model.modules():
         if callable(getattr(module, "unshard", None)) and callable(
             again := getattr(module, "reshard", None)

@@ -81,7 +81,6 @@ def prune_model(
     >>> remove_all(model)
     ['0.weight', '2.weight']
     """
-    check_model(model)
     reshard(model)
     with together(processes_of(all_pairs(model), kwargs.get("process_group"))):
         refuse_fsdp1(all_pairs(model))
@@ -141,7 +140,6 @@ def undo(model: nn.Module, *, process_group: Any = None) -> list[str]:
     -----
     Clauses DEV-48, SHARD-07.
     """
-    check_model(model)
     reshard(model)
     records = held_places(model)
     with together(processes_of(all_pairs(model), process_group, plain=False)):
