@@ -31,7 +31,7 @@ UNSEEN = TYPES | {"__all__", "__version__", ""}
 # An assertion that lengths are equal: where it holds, as it always does, nothing depends on it.
 STRICT = re.compile(r",? ?strict=\w+|, ?(?=\))")
 # Calls of which one argument only names something in a message, and the place of that argument.
-NAMING = {"as_amount": 1, "check_mask": 2, "matching": 1}
+NAMING = {"_convertible": 1, "as_amount": 1, "check_mask": 2, "matching": 1}
 NAMES = {"known", "hint"}  # of values that only messages show
 # What decides no mask, and is out of the vectors' sight: reports, and the comparison of backends.
 NO_MASKS = {"report.py", "verify.py", "verdict.py"}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 import sys
+from dataclasses import replace
 
 import multiprune_numpy
 import numpy as np
@@ -13,7 +15,14 @@ import pytest
 import multiprune
 from multiprune import registry
 from multiprune.errors import BackendError, MultipruneError, ParametersTypeError
-from multiprune.verdict import DIFFERENT, IDENTICAL, OUTSIDE_TIES
+from multiprune.verdict import (
+    DIFFERENT,
+    IDENTICAL,
+    OUTSIDE_TIES,
+    DifferentError,
+    Outcome,
+    Verification,
+)
 
 room = sys.modules[multiprune.verify.__module__]  # the function has the name of its module
 
@@ -125,3 +134,57 @@ def test_an_unknown_backend_is_refused():
     assert room.backend_named is registry.backend_named
     with pytest.raises(BackendError, match="abacus"):
         registry.backend_named("abacus")
+
+
+def test_a_target_is_verified_as_an_amount_is(backends):
+    found = room.verify(LAYERS, sparsity=3 / 7, backends=["numpy", "ties"])
+    assert [o.count for o in found.outcomes] == [3, 3]
+    assert found.size == 7
+    assert all(0 <= o.seconds < 60 for o in found.outcomes)
+    assert found.outcomes[1].version == "unknown"
+
+
+def test_a_difference_far_from_the_start_is_named(backends, monkeypatch):
+    """Masks are compared block by block."""
+
+    def swaps(flat, amount):
+        return ~np.isin(np.arange(flat.size), [0, 1, 7])
+
+    monkeypatch.setattr(backends["numpy"], "block_size", 4)
+    backends["wrong"] = Other(swaps)
+    layers = {"w": np.arange(1.0, 11.0, dtype=np.float32).reshape(2, 5)}
+    found = room.verify(layers, amount=3, backends=["numpy", "wrong"])
+    difference = found.outcomes[1].difference
+    assert (difference.tensor, difference.index, difference.kept) == ("w", 7, (True, False))
+    assert found.outcomes[1].differing == 2
+
+
+@pytest.mark.parametrize("lacking", ["to_numpy", "from_numpy"])
+def test_a_backend_that_converts_one_way_only_is_refused(backends, lacking):
+    class Half(Other):
+        def __getattribute__(self, name):
+            if name == lacking:
+                raise AttributeError(name)
+            return super().__getattribute__(name)
+
+    backends["half"] = Half(last_first)
+    with pytest.raises(BackendError, match="backend half does not convert"):
+        room.verify(LAYERS, amount=1, backends=["half"])
+
+
+def test_an_outcome_prints_and_goes_to_json():
+    same = Outcome("numpy", "2.0", 1234, "0x3f", "0123456789abcdef", 0.0125, IDENTICAL)
+    other = replace(same, backend="x", threshold="", verdict=OUTSIDE_TIES, differing=2000)
+    assert (same.differing, same.difference) == (0, None)
+    told = Verification([same, other], 5000)
+    assert str(told).splitlines() == [
+        "backend  version  pruned  threshold  masks         time     verdict",
+        "numpy    2.0      1,234   0x3f       0123456789ab  12.5 ms  identical",
+        "x        2.0      1,234   -          0123456789ab  12.5 ms  "
+        "identical outside the ties (2,000 bits)",
+    ]
+    held = json.loads(told.to_json())
+    assert held["platform"] == platform.platform()
+    assert told.to_json().splitlines()[1].startswith('  "')
+    assert held["size"] == 5000
+    assert DifferentError.kind == "different"
