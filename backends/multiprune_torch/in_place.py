@@ -19,7 +19,7 @@ from torch import nn
 
 from multiprune_torch.errors import UndoError
 from multiprune_torch.fsdp import fsdp_state, places_of
-from multiprune_torch.layout import is_sharded, local_part, zero
+from multiprune_torch.layout import is_cut_alike, is_sharded, local_part, zero
 
 __all__ = ["RECORDS", "InPlace", "by_parameter", "by_place", "hook_gradient"]
 
@@ -89,7 +89,7 @@ class InPlace:
         else:
             self.module.register_buffer(self.name + "_mask", mask)
         self.dense, self.kept_under = dense, "" if dense is None else _digest(mask)
-        zero(self.parameter, ~mask)
+        _zero_pruned(self.parameter, mask)
 
     def end(self) -> None:
         """Stop masking: the parameter keeps its zeros, and may train them."""
@@ -124,7 +124,7 @@ class InPlace:
 
     def mask_again(self) -> None:
         """Zero the pruned entries of the parameter: an optimizer has stepped."""
-        zero(self.parameter, ~self.mask)
+        _zero_pruned(self.parameter, self.mask)
 
     @property
     def kept(self) -> torch.Tensor | None:
@@ -170,9 +170,15 @@ def _masking(record: ref[InPlace]) -> Callable[[torch.Tensor], None]:
     def mask_gradient(parameter: torch.Tensor) -> None:
         pruned = record()
         if pruned is not None and parameter.grad is not None:
-            zero(parameter.grad, ~pruned.mask)
+            _zero_pruned(parameter.grad, pruned.mask)
 
     return mask_gradient
+
+
+def _zero_pruned(values: torch.Tensor, mask: torch.Tensor) -> None:
+    if is_cut_alike(values, mask):  # an operation on DTensors costs more than most shards
+        values, mask = local_part(values), local_part(mask)
+    zero(values, ~mask)
 
 
 def _digest(mask: torch.Tensor) -> str:
