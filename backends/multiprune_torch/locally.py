@@ -19,7 +19,7 @@ from multiprune_torch.collectives import Processes
 from multiprune_torch.globally import prune_globally
 from multiprune_torch.keeping import install_all, make_ready
 from multiprune_torch.layout import is_sharded, local_part
-from multiprune_torch.methods import CustomFromMask
+from multiprune_torch.methods import CustomFromMask, as_mask
 from multiprune_torch.parameters import Place, read
 from multiprune_torch.placements import Call, check_alike, line_of, processes_of, shard_of
 from multiprune_torch.ranking import mask_dtype_of
@@ -86,6 +86,7 @@ def _prune_by_mask(
         agreed["the parameters"] = line_of(place)
         dtype = mask_dtype_of(place, mask_dtype)
         shard = shard_of(processes, Call(None, [place], None, [dtype]), 0)
+        mask = as_mask(mask)
         part = _part(place, shard, mask)
         agreed["the mask"] = _told(mask)
         entries = ShardedEntries([replace(shard, prior=part)])
@@ -95,21 +96,21 @@ def _prune_by_mask(
     install_all(processes, [ready], [shard], entries.owned)
 
 
-def _told(mask: Any) -> str:
+def _told(mask: torch.Tensor) -> str:
     """Describe a mask so that all processes describe one that is whole alike."""
     if is_sharded(mask):
         return "cut as the parameter"
-    kept = torch.as_tensor(mask).detach().cpu() != 0
+    kept = mask.detach().cpu() != 0
     return hashlib.sha256(np.packbits(kept.numpy()).tobytes()).hexdigest()
 
 
-def _part(place: Place, shard: Shard, given: Any) -> torch.Tensor:
+def _part(place: Place, shard: Shard, mask: torch.Tensor) -> torch.Tensor:
     """Return this process's part of a given mask, on top of the present one."""
-    mask = given if isinstance(given, torch.Tensor) else torch.as_tensor(given)
     if mask.shape != place.orig.shape:
         raise MaskShapeError(
             f"the mask has shape {tuple(mask.shape)}, {place} {tuple(place.orig.shape)}. Rule: a "
-            "mask has its parameter's shape [MASK-04]."
+            "mask has its parameter's shape [MASK-04]. Pass the whole mask, or one cut as the "
+            "parameter is."
         )
     if is_sharded(mask):
         check_alike("mask", place, mask)

@@ -25,7 +25,7 @@ from multiprune_torch.processes import resolve_seed
 from multiprune_torch.ranking import entry_masks
 from multiprune_torch.refusals import show
 
-__all__ = ["CustomFromMask", "Identity", "L1Unstructured", "RandomUnstructured"]
+__all__ = ["CustomFromMask", "Identity", "L1Unstructured", "RandomUnstructured", "as_mask"]
 
 
 class Identity(BasePruningMethod, torch_prune.Identity):
@@ -192,7 +192,7 @@ class CustomFromMask(BasePruningMethod, torch_prune.CustomFromMask):
             If it has another shape, is no dense tensor, or has other values than 0 and 1
             (ValueErrors).
         """
-        mask = _as_mask(self.mask)
+        mask = as_mask(self.mask)
         if mask.shape != default_mask.shape:
             raise MaskShapeError(
                 f"the mask has shape {tuple(mask.shape)}, the parameter "
@@ -219,7 +219,14 @@ class CustomFromMask(BasePruningMethod, torch_prune.CustomFromMask):
         return super().apply(module, name, mask=mask, **options)
 
 
-def _as_mask(given: Any) -> torch.Tensor:
+def as_mask(given: Any) -> torch.Tensor:
+    """Return a mask as a tensor.
+
+    Raises
+    ------
+    MaskTypeError
+        If it is no dense tensor with values, nor what becomes one (a TypeError and a ValueError).
+    """
     try:
         mask = torch.as_tensor(given)
     except (TypeError, ValueError, RuntimeError):

@@ -56,7 +56,8 @@ class Suite:
 
         chosen = tuple(vector for vector in self.vectors if named(vector))
         if not chosen:
-            raise ValueError(f"no vector matches {' '.join(patterns)}")
+            asked = " ".join(patterns)
+            raise ValueError(f"no vector matches {asked}; see multiprune-conformance list")
         return Suite(self.version, chosen, self.notes, self.clauses)
 
 

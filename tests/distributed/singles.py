@@ -7,7 +7,7 @@ import pytest
 import torch
 from multiprune_conformance import oracle
 from multiprune_torch import prune
-from multiprune_torch.errors import LayoutError
+from multiprune_torch.errors import LayoutError, MaskTypeError
 from multiprune_torch.layout import local_part
 from verbs import indices_of
 
@@ -88,6 +88,8 @@ def case_a_mask_that_does_not_fit():
         module = cut(nets.net())[0]
         for mask, kind in (
             (torch.ones(6, 10), MaskShapeError),
+            ("all of them", MaskTypeError),
+            (torch.ones(10, 6, device="meta"), MaskTypeError),
             (torch.full((10, 6), 0.5), MaskError),
             (nets.hsdp(nets.net())[0].weight.detach() == 0, LayoutError),
         ):
