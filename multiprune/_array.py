@@ -1,4 +1,4 @@
-"""Room: the one door to array-api-compat. A leaf: imports nothing of ours.
+"""The one door to array-api-compat. A leaf: imports nothing of ours.
 
 What backends do not serve is met here through the Array API standard.
 """

@@ -1,4 +1,4 @@
-"""Room: *how many* entries go. Amounts and sparsities become a count; Python numbers only.
+"""*How many* entries are pruned: amounts and sparsities become a count; Python numbers only.
 
 Clauses: AMT. Source: ``torch.nn.utils.prune._validate_pruning_amount_init``,
 ``_compute_nparams_toprune`` and ``_validate_pruning_amount``.
@@ -12,7 +12,7 @@ from typing import Any
 
 from multiprune.errors import AmountError, AmountTypeError, SparsityError
 
-__all__ = ["Target", "as_amount", "count_of", "count_to_reach"]
+__all__ = ["Kept", "Target", "as_amount", "count_of", "count_to_reach", "target_of"]
 
 
 def as_amount(value: Any, name: str = "amount") -> int | float:
@@ -132,7 +132,7 @@ def count_to_reach(sparsity: float, total: int, live: int) -> int:
 
 
 class Target:
-    """How much to prune: exactly one of `amount` and `sparsity`, checked.
+    """How much is pruned of a pool: exactly one of `amount` and `sparsity`, checked.
 
     Parameters
     ----------
@@ -172,6 +172,24 @@ class Target:
             return count_of(self.amount, live)
         assert self.sparsity is not None
         return count_to_reach(self.sparsity, total, live)
+
+
+class Kept(Target):
+    """At most so many entries are kept of each pool; see GROUP-02."""
+
+    def __init__(self, keep: int) -> None:
+        self.amount, self.sparsity, self.keep = None, None, keep
+
+    def count(self, total: int, live: int) -> int:
+        """Count the entries to prune, of `live` that are unpruned."""
+        return max(0, live - self.keep)
+
+
+def target_of(amount: Any = None, sparsity: Any = None) -> Target:
+    """Return a target: the one that is given as the amount, or a new one."""
+    if isinstance(amount, Target) and sparsity is None:
+        return amount
+    return Target(amount, sparsity)
 
 
 def _as_python(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Room: the contract of a backend. What a framework must show so that its tensors can be ranked.
+"""The contract of a backend: what a framework must show so that its tensors can be ranked.
 
 Only two small things differ between frameworks: how to see scores as ordered keys, and how to
 count digits fast. Everything else is arithmetic on what these return. A leaf: only types.
@@ -12,9 +12,12 @@ from typing import Any, Protocol, runtime_checkable
 from multiprune._array import Array
 from multiprune.cut import Cut
 from multiprune.keys import Format
-from multiprune.ranking import LiveEntries
+from multiprune.order import Order
+from multiprune.question import Question
+from multiprune.scope import Pools
+from multiprune.search import Ask, Sum
 
-__all__ = ["Backend", "CountsItself", "OwnEntries"]
+__all__ = ["Backend", "Engine", "RanksItself"]
 
 
 class Backend(Protocol):
@@ -64,6 +67,12 @@ class Backend(Protocol):
     def where(self, condition: Array) -> Array:
         """Return the indices at which a 1-D boolean array is True."""
 
+    def smallest(self, keys: Array, alive: Array | None, count: Any) -> Array:
+        """Return of each row of keys, 2-D, its `count`-th smallest live one: shape (rows, 1).
+
+        `count` is an int, or one for each row, shape (rows, 1); 0 asks for any key up to the first.
+        """
+
     def new_mask(self, like: Array) -> Array:
         """Return an uninitialised boolean mask for `like`, row-major, fit for `write`."""
 
@@ -80,38 +89,53 @@ class Backend(Protocol):
         """Return a NumPy array, ml_dtypes included, as a tensor of the same dtype."""
 
 
-class OwnEntries(LiveEntries, Protocol):
-    """Entries that a backend counts and masks in a way of its own."""
+class Engine(Protocol):
+    """Finds the cuts of tensors, and makes masks of them."""
 
-    def keep(self, column: int, cut: Cut, like: Array) -> tuple[Array, int]:
-        """Turn the cut into one column's mask; see `multiprune.counting.BlockEntries.keep`."""
+    def cuts(self, ask: Ask, *, total: Sum = ...) -> tuple[Cut, ...]:
+        """Return the cut of each pool; see `multiprune.search.find_cuts`."""
+
+    def keep(self, column: int, cuts: Sequence[Cut], like: Array) -> tuple[Array, int]:
+        """Make one tensor's mask.
+
+        Parameters
+        ----------
+        column : int
+            Which tensor.
+        cuts : sequence of Cut
+            As `cuts` returned them.
+        like : array
+            The tensor that the mask is for.
+
+        Returns
+        -------
+        mask : array
+            True where the entry is kept, in the shape of `like`.
+        pruned : int
+            How many entries of it are pruned, those of the prior mask included.
+        """
 
 
 @runtime_checkable
-class CountsItself(Protocol):
+class RanksItself(Protocol):
     """A backend that does not read some tensors in blocks, such as those of an accelerator."""
 
-    def entries(
+    def engine(
         self,
         scores: Sequence[Array],
         masks: Sequence[Array | None],
-        bits: int,
-        fmt: Format,
-        *,
-        signed: bool,
-        seed: int | None,
-    ) -> OwnEntries | None:
-        """Return what counts these tensors, or None for those that are read in blocks.
+        order: Order,
+        question: Question,
+        pools: Pools,
+    ) -> Engine | None:
+        """Return what ranks these tensors, or None for those that are read in blocks.
 
         Parameters
         ----------
         scores, masks : sequence of array
             In the order of positions; prior masks of 0 and 1 or None.
-        bits : int
-            How wide a key is.
-        fmt : Format
-            What the scores are ranked as.
-        signed : bool
-        seed : int or None
-            Of random draws, which are ranked then instead of the scores.
+        order : Order
+        question : Question
+            Its target, and its scope where pools are rows or groups.
+        pools : Pools
         """

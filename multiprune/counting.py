@@ -1,4 +1,4 @@
-"""Room: counting in blocks. Tensors in memory, seen as columns of keys, become counters.
+"""The counting engine: tensors in memory or in files, seen as columns of keys, become counters.
 
 One pass reads each block once and keeps only its counts, so that memory does not grow with the
 model; blocks are shared out to threads, because counters add in any order.
@@ -8,15 +8,16 @@ Clauses: RANK-03, MASK-01.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 from multiprune._array import Array
 from multiprune.backend import Backend
+from multiprune.blocks import Block, Share, share_out
 from multiprune.cut import Cut
+from multiprune.search import Ask, Rows, Sum, find_cuts
 
-__all__ = ["BlockEntries", "Column"]
+__all__ = ["Column", "Counting", "digit_bits_for"]
 
 _SMALL = 1 << 16
 """Below this many entries wide digits cost more than the passes that they save."""
@@ -25,8 +26,6 @@ _SMALL = 1 << 16
 # was freed before: a fifth of the time, and up to a half of a pass, for the blocks below. These are
 # never touched.
 bytes(31 << 20)
-
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,8 @@ class Column:
     positions : callable, optional
         ``positions(indices)`` returns the positions of entries of this column, for a shard whose
         entries are not consecutive in its tensor. None if they follow `offset`.
+    pool : int
+        Among which entries it is ranked.
     """
 
     size: int
@@ -53,10 +54,11 @@ class Column:
     keys: Callable[[int, int], Array]
     alive: Callable[[int, int], Array] | None = None
     positions: Callable[[Array], Array] | None = None
+    pool: int = 0
 
 
-class BlockEntries:
-    """Live entries of tensors in memory; a `multiprune.ranking.LiveEntries`.
+class Counting:
+    """Live entries of tensors that are read in blocks; a `multiprune.search.Entries`.
 
     Parameters
     ----------
@@ -65,11 +67,13 @@ class BlockEntries:
     key_bits : int
         How wide a key is.
     backend : Backend
-        Who counts.
+        What counts.
+    pools : int
+        How many pools the columns belong to.
     size : int, optional
         How many positions there are, where other processes hold columns, too.
     digit_bits : int, optional
-        How many bits a pass resolves, where each is an exchange of 2**digit_bits counters.
+        How many bits a pass resolves, where each is an exchange of counters.
     """
 
     def __init__(
@@ -78,132 +82,155 @@ class BlockEntries:
         key_bits: int,
         backend: Backend,
         *,
+        pools: int = 1,
         size: int | None = None,
         digit_bits: int | None = None,
     ) -> None:
-        self.columns, self.key_bits, self.backend = columns, key_bits, backend
+        self.columns, self.key_bits, self.backend, self.pools = columns, key_bits, backend, pools
         self.size = sum(column.size for column in columns) if size is None else size
-        self.digit_bits = digit_bits or (8 if self.size < _SMALL else 16)
+        most = 8 if self.size < _SMALL else 16
+        self.digit_bits = digit_bits or digit_bits_for(pools, most, 1 << 20)
 
-    def count_keys(self, prefix: int, shift: int, width: int) -> Sequence[int]:
-        """Count live entries by a digit of their keys; see `LiveEntries`."""
+    def cuts(self, ask: Ask, *, total: Sum = lambda rows: rows) -> tuple[Cut, ...]:
+        """Find the cut of each pool."""
+        return find_cuts(self, ask, pools=self.pools, total=total)
 
-        def digits(column: Column, start: int, stop: int) -> Array:
-            alive = None if column.alive is None else column.alive(start, stop)
-            return _digits(column.keys(start, stop), alive, prefix, shift, width, self.key_bits)
+    def count(self, prefixes: Sequence[int | None], shift: int, width: int) -> Rows:
+        """Count live entries by a digit of their words; see `multiprune.search.Entries`."""
+        position_bits = max((self.size - 1).bit_length(), 1)
+        asked = [column for column in self.columns if prefixes[column.pool] is not None]
+        if shift >= position_bits:
 
-        return self._count(digits, 1 << width)
+            def digits(column: Column, start: int, stop: int) -> Array:
+                alive = None if column.alive is None else column.alive(start, stop)
+                keys, prefix = column.keys(start, stop), prefixes[column.pool]
+                return _digits(keys, alive, prefix, shift - position_bits, width, self.key_bits)
+        else:
+            known = position_bits - shift - width
 
-    def count_positions(self, threshold: int, prefix: int, shift: int, width: int) -> Sequence[int]:
-        """Count live entries at `threshold` by a digit of their positions; see `LiveEntries`."""
-        first, last = prefix << (shift + width), (prefix + 1 << (shift + width)) - 1
+            def digits(column: Column, start: int, stop: int) -> Array:
+                word = prefixes[column.pool] or 0
+                threshold, prefix = word >> known, word & ((1 << known) - 1)
+                return self._tied(column, start, stop, threshold, (prefix, shift, width))
 
-        def digits(column: Column, start: int, stop: int) -> Array:
-            if column.positions is None and (
-                column.offset + stop <= first or column.offset + start > last
-            ):
-                stop = start  # no position of this block starts with the prefix
-            tied = column.keys(start, stop) == threshold
-            if column.alive is not None:
-                tied &= column.alive(start, stop)
-            indices = self.backend.where(tied) + start
-            spread = column.positions
-            positions = indices + column.offset if spread is None else spread(indices)
-            return _digits(positions, None, prefix, shift, width, self.size.bit_length())
+        return self._count(asked, digits, 1 << width)
 
-        return self._count(digits, 1 << width)
-
-    def keep(self, column: int, cut: Cut, like: Array) -> tuple[Array, int]:
-        """Turn the cut into one column's mask.
-
-        Parameters
-        ----------
-        column : int
-            Which column.
-        cut : Cut
-        like : array
-            The tensor that the mask is for.
-
-        Returns
-        -------
-        mask : array
-            True where the entry stays unpruned, in the shape of `like`.
-        pruned : int
-            How many entries of it are pruned, those of the prior mask included.
-        """
+    def keep(self, column: int, cuts: Sequence[Cut], like: Array) -> tuple[Array, int]:
+        """Make one column's mask; see `multiprune.backend.Engine`."""
         mask = self.backend.new_mask(like)
-        self.write(column, cut, mask)
+        self.write(column, cuts, mask)
         pruned = self.columns[column].size - int(mask.sum())
         return self.backend.finish(mask, like), pruned
 
-    def write(self, column: int, cut: Cut, mask: Array) -> None:
+    def write(self, column: int, cuts: Sequence[Cut], mask: Array) -> None:
         """Write one column's mask in blocks."""
         source = self.columns[column]
+        cut = cuts[source.pool]
 
-        def write(start: int, stop: int) -> None:
-            keys = source.keys(start, stop)
-            alive = None if source.alive is None else source.alive(start, stop)
-            first = source.offset + start
-            if source.positions is not None:
-                keep = keys > cut.threshold
-                tied = self.backend.where(keys == cut.threshold)
-                keep[tied] = source.positions(tied + start) > cut.position
-                if alive is not None:
-                    keep &= alive
-                self.backend.write(mask, start, stop, keep)
-                return
-            for i, j, threshold in cut.spans(first, source.offset + stop):
-                keep = keys[i - first : j - first] > threshold
-                if alive is not None:
-                    keep &= alive[i - first : j - first]
-                self.backend.write(mask, i - source.offset, j - source.offset, keep)
-
-        def share(work: Iterator[tuple[Column, int, int]]) -> None:
+        def write(work: Iterator[Block[Column]]) -> None:
             for _, start, stop in work:
-                write(start, stop)
+                self.backend.write(mask, start, stop, self.kept(source, cut, start, stop))
 
-        self._map(share, [source])
+        self._share(write, [source])
 
-    def _count(self, digits: Callable[[Column, int, int], Array], bins: int) -> Sequence[int]:
+    def kept(
+        self, column: Column, cut: Cut, start: int, stop: int, keys: Array | None = None
+    ) -> Array:
+        """Return which entries of a block are kept: those above the cut.
+
+        Parameters
+        ----------
+        column : Column
+        cut : Cut
+            Of its pool.
+        start, stop : int
+            Which entries of the column.
+        keys : array, optional
+            Their keys, where they are at hand.
+        """
+        keys = column.keys(start, stop) if keys is None else keys
+        if column.positions is not None:
+            key, place = cut.border
+            keep = keys >= key
+            tied: Any = self.backend.where(keys == key) if place else ()
+            if len(tied):
+                keep[tied] = column.positions(tied + start) >= place
+        else:
+            first = column.offset + start
+            spans = list(cut.spans(first, column.offset + stop))
+            keep = keys > spans[0][2] if spans else keys > -1
+            for i, j, threshold in spans[1:]:
+                keep[i - first : j - first] = keys[i - first : j - first] > threshold
+        if column.alive is not None:
+            keep &= column.alive(start, stop)
+        return keep
+
+    def _tied(
+        self,
+        column: Column,
+        start: int,
+        stop: int,
+        threshold: int,
+        digit: tuple[int, int, int],
+    ) -> Array:
+        """Return a digit of the positions of live entries that have the threshold's key."""
+        prefix, shift, width = digit
+        first, last = prefix << (shift + width), (prefix + 1 << (shift + width)) - 1
+        if column.positions is None and (
+            column.offset + stop <= first or column.offset + start > last
+        ):
+            stop = start  # no position of this block starts with the prefix
+        tied = column.keys(start, stop) == threshold
+        if column.alive is not None:
+            tied &= column.alive(start, stop)
+        indices = self.backend.where(tied) + start
+        spread = column.positions
+        positions = indices + column.offset if spread is None else spread(indices)
+        return _digits(positions, None, prefix, shift, width, self.size.bit_length())
+
+    def _count(
+        self, columns: Sequence[Column], digits: Callable[[Column, int, int], Array], bins: int
+    ) -> Rows:
         """Count the digits of all blocks; small blocks are joined, for a pass over bins costs."""
+        backend = self.backend
 
-        def share(work: Iterator[tuple[Column, int, int]]) -> Array:
-            counts, waiting, size = self.backend.bincount(None, bins), [], 0
-            for block in work:
-                waiting.append(digits(*block))
+        def share(work: Iterator[Block[Column]]) -> dict[int, Any]:
+            counts: dict[int, Any] = {}
+            waiting: list[Array] = []
+            size, pool = 0, -1
+
+            def flush() -> None:
+                if waiting:
+                    found = backend.bincount(backend.join(waiting), bins)[:bins]
+                    counts[pool] = counts[pool] + found if pool in counts else found
+                    waiting.clear()
+
+            for column, start, stop in work:
+                if column.pool != pool or size >= backend.block_size >> 2:
+                    flush()
+                    size, pool = 0, column.pool
+                waiting.append(digits(column, start, stop))
                 size += waiting[-1].shape[0]
-                if size >= self.backend.block_size >> 2:
-                    counts += self.backend.bincount(self.backend.join(waiting), bins)[:bins]
-                    waiting, size = [], 0
-            if waiting:
-                counts += self.backend.bincount(self.backend.join(waiting), bins)[:bins]
+            flush()
             return counts
 
-        counts, *others = self._map(share, self.columns)
-        for other in others:
-            counts += other
-        sums: list[int] = counts.tolist()
-        return sums
+        rows = [backend.bincount(None, bins) for _ in range(self.pools)]
+        for part in self._share(share, columns):
+            for pool, counts in part.items():
+                rows[pool] += counts
+        return [row.cumsum() for row in rows]
 
-    def _map(
-        self, share: Callable[[Iterator[tuple[Column, int, int]]], R], columns: Sequence[Column]
-    ) -> list[R]:
-        """Deal all blocks out to the workers, and return what each made of its share."""
-        step = self.backend.block_size
-        work = [
-            (column, start, min(start + step, column.size))
-            for column in columns
-            for start in range(0, column.size, step)
-        ]
-        workers = min(self.backend.workers, len(work), 1 + self.size // step)
-        if workers < 2:
-            return [share(iter(work))]
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(share, [iter(work[i::workers]) for i in range(workers)]))
+    def _share(self, share: Share[Column, Any], columns: Sequence[Column]) -> list[Any]:
+        return share_out(share, columns, self.backend.block_size, self.backend.workers)
+
+
+def digit_bits_for(pools: int, most: int, counters: int) -> int:
+    """Return how many bits a pass resolves, so that all pools together have so many counters."""
+    return max(1, min(most, (counters // max(pools, 1)).bit_length() - 1))
 
 
 def _digits(
-    keys: Array, alive: Array | None, prefix: int, shift: int, width: int, bits: int
+    keys: Array, alive: Array | None, prefix: int | None, shift: int, width: int, bits: int
 ) -> Array:
     """Return one digit of live keys that start with `prefix`; of others, nothing or 2**width up."""
     if shift + width < bits:

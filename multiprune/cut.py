@@ -1,6 +1,6 @@
-"""Room: the two numbers that a pruning is. A plan as a value; nothing executes here.
+"""The two numbers that the pruning of a pool is, as a value: the tie rule, and nothing else.
 
-Clauses: RANK-06, RANK-07.
+Clauses: RANK-06, RANK-07, TIE-01.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ __all__ = ["Cut"]
 
 @dataclass(frozen=True)
 class Cut:
-    """Where a ranking is cut: entries up to (threshold, position) go, later ones are kept.
+    """Where the order of a pool is cut: entries up to (threshold, position) are pruned.
 
     Attributes
     ----------
     threshold : int
-        Key of the last entry that goes; -1 when none does.
+        Key of the last entry that is pruned; -1 when none is.
     position : int
-        Position of the last entry with that key that goes. The last position of all when the
-        whole tie class goes.
+        Position of the last entry with that key that is pruned. The last position of all when the
+        whole tie class is.
     ties : int
-        How many live entries have the threshold key.
+        How many live entries of the pool have the threshold key.
     tied_pruned : int
-        How many of those go.
+        How many of those are pruned.
     count : int
-        How many entries go.
+        How many entries are pruned.
     live : int
         How many entries were ranked.
 
@@ -43,6 +43,13 @@ class Cut:
     count: int
     live: int
 
+    @property
+    def border(self) -> tuple[int, int]:
+        """The (key, position) from which on entries are kept."""
+        if self.tied_pruned == self.ties:  # wherever they are
+            return self.threshold + 1, 0
+        return self.threshold, self.position + 1
+
     def spans(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """Split a run of positions where its threshold changes.
 
@@ -55,8 +62,8 @@ class Cut:
         ------
         start, stop, threshold : int
             Within this part an entry is kept exactly where its key is above `threshold`: among
-            entries at the cut's own threshold, those up to its position go and later ones stay.
-            So no array of positions is ever needed.
+            entries at the cut's own threshold, those up to its position are pruned and later ones
+            are kept. So no array of positions is ever needed.
         """
         border = min(max(self.position + 1, start), stop)
         if start < border:

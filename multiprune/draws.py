@@ -1,4 +1,4 @@
-"""Room: random numbers by position. Philox 4x32-10, written for any namespace with uint64.
+"""Random numbers by position. Philox 4x32-10, written for any namespace with uint64.
 
 A draw depends on the seed and the entry's position only, so that a seed gives the same mask on
 every framework, dtype and number of processes.

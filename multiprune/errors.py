@@ -1,4 +1,4 @@
-"""Room: one class for each kind of error, each also the builtin that torch raises there.
+"""One class for each kind of error, each also the builtin that torch raises there.
 
 ``kind`` is the name that the conformance suite knows the error by (spec ERR). A message says
 what was given, what the rule is, where, and what to do; the caller writes it whole.
@@ -7,9 +7,11 @@ what was given, what the rule is, where, and what to do; the caller writes it wh
 from __future__ import annotations
 
 __all__ = [
+    "AllocationError",
     "AmountError",
     "AmountTypeError",
     "BackendError",
+    "BoundsError",
     "DimError",
     "DtypeError",
     "MaskError",
@@ -19,6 +21,7 @@ __all__ = [
     "ParametersError",
     "ParametersTypeError",
     "PruningTypeError",
+    "ScopeError",
     "ScoresError",
     "ScoresShapeError",
     "ScoresTypeError",
@@ -54,6 +57,24 @@ class SparsityError(MultipruneError, ValueError):
     """A target sparsity is below what is pruned already."""
 
     kind = "sparsity-below-current"
+
+
+class ScopeError(MultipruneError, ValueError, TypeError):
+    """A scope is none, or does not fit the tensors or the call."""
+
+    kind = "scope"
+
+
+class BoundsError(MultipruneError, ValueError, TypeError):
+    """Bounds cannot be met, contradict each other, or do not fit the call."""
+
+    kind = "bounds"
+
+
+class AllocationError(MultipruneError, ValueError, TypeError):
+    """An allocation is none, or does not fit the tensors or the call."""
+
+    kind = "allocation"
 
 
 class PruningTypeError(MultipruneError, TypeError):

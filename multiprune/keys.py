@@ -1,4 +1,4 @@
-"""Room: scores → ordered unsigned keys. Formats by name, their promotion, and the bit rules.
+"""Scores → ordered unsigned keys. Formats by name, their promotion, and the bit rules.
 
 `order` is written once for every backend that can show its entries' bits as unsigned integers.
 Clauses: NUM, TYPE. Source of the promotion table: ``torch.cat`` of torch 2.13.

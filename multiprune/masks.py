@@ -1,4 +1,4 @@
-"""Room: *what was gone already*. Prior masks are checked, and channels' masks spread out.
+"""*what was gone already*. Prior masks are checked, and channels' masks spread out.
 
 Clauses: MASK-01 to MASK-05.
 """

@@ -1,4 +1,4 @@
-"""Room: the pruning methods, their PRUNING_TYPE, and what each ranks by.
+"""The pruning methods, their PRUNING_TYPE, and what each ranks by.
 
 A method is a value: how much, and by what. How entries are ranked and masked is not decided here.
 Clauses: METH. Source: the classes of the same names in ``torch.nn.utils.prune``.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from multiprune._array import Array
-from multiprune.amount import Target
+from multiprune.amount import Target, target_of
 from multiprune.draws import as_seed
 
 __all__ = [
@@ -43,12 +43,12 @@ class L1Unstructured(PruningMethod):
 
     Parameters
     ----------
-    amount : int or float, optional
+    amount : int, float or Target, optional
         How many entries, or the fraction of those still unpruned.
     sparsity : float, optional
         Target fraction of all entries, instead of `amount`.
     signed : bool
-        Rank scores as they are, not by magnitude: the smallest go first.
+        Rank scores as they are, not by magnitude: the smallest are pruned first.
 
     Raises
     ------
@@ -63,7 +63,7 @@ class L1Unstructured(PruningMethod):
     PRUNING_TYPE = "unstructured"
 
     def __init__(self, amount: Any = None, *, sparsity: Any = None, signed: bool = False) -> None:
-        self.target, self.signed = Target(amount, sparsity), signed
+        self.target, self.signed = target_of(amount, sparsity), signed
 
 
 class RandomUnstructured(PruningMethod):
@@ -85,7 +85,7 @@ class RandomUnstructured(PruningMethod):
     PRUNING_TYPE = "unstructured"
 
     def __init__(self, amount: Any = None, *, sparsity: Any = None, seed: int | None) -> None:
-        self.target = Target(amount, sparsity)
+        self.target = target_of(amount, sparsity)
         self.seed = None if seed is None else as_seed(seed)
 
 
@@ -144,7 +144,11 @@ class RandomStructured(PruningMethod):
     def __init__(
         self, amount: Any = None, dim: int = -1, *, sparsity: Any = None, seed: int
     ) -> None:
-        self.target, self.dim, self.seed = Target(amount, sparsity), dim, as_seed(seed)
+        self.target, self.dim, self.seed = target_of(amount, sparsity), dim, as_seed(seed)
+
+    def of_channels(self) -> PruningMethod:
+        """Return the method that ranks the channels, by their indices."""
+        return RandomUnstructured(self.target, seed=self.seed)
 
 
 class LnStructured(PruningMethod):
@@ -176,4 +180,8 @@ class LnStructured(PruningMethod):
         *,
         sparsity: Any = None,
     ) -> None:
-        self.target, self.n, self.dim = Target(amount, sparsity), n, dim
+        self.target, self.n, self.dim = target_of(amount, sparsity), n, dim
+
+    def of_channels(self) -> PruningMethod:
+        """Return the method that ranks the channels, by their norms."""
+        return L1Unstructured(self.target)

@@ -1,4 +1,4 @@
-"""Room: the collections that tensors come in. In with names and an order, out as they came.
+"""The collections that tensors come in. In with names and an order, out as they came.
 
 Clauses: TIE-03, TIE-04, SCORE-02, SCORE-03, ERR-03.
 """

@@ -1,4 +1,4 @@
-"""Room: masks as bits, and their digest. The layout of a mask file; files are opened by backends.
+"""Masks as bits, and their digest. The layout of a mask file; files are opened by backends.
 
 A mask comes and goes as bytes of one per entry, 0 or 1, in row-major order. Standard library only.
 Clauses: FILE-01 to FILE-06.

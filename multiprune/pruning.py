@@ -1,8 +1,8 @@
-"""Room: the main path. Amount → keys → cut → masks → report.
+"""The main path: question → keys → cuts → masks → report.
 
 `global_unstructured` prunes many arrays together, `mask_of` one array by any method. Backends that
-reparametrize make the same `Ranking` and write masks of their own.
-Clauses: RANK, TIE, MASK, METH.
+reparametrize make the same `Plan` and write masks of their own.
+Clauses: RANK, TIE, MASK, METH, SCOPE, BOUND, ALLOC.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from multiprune.methods import (
     LnStructured,
     PruningMethod,
     RandomStructured,
-    RandomUnstructured,
 )
 from multiprune.named import named
-from multiprune.plan import Ranking
+from multiprune.plan import plan
+from multiprune.question import Question
 from multiprune.report import Report
 from multiprune.structured import channel_norms, check_dim, check_norm
 
@@ -49,9 +49,15 @@ def global_unstructured(
     importance_scores: Any = None,
     *,
     masks: Any = None,
+    scope: Any = "global",
+    dim: int | None = None,
+    keep_at_least: Any = None,
+    prune_at_most: Any = None,
+    prune_at_least: Any = None,
+    allocation: Any = None,
     **kwargs: Any,
 ) -> Pruned:
-    """Rank every entry of many arrays together, and mask those that go first.
+    """Rank the entries of many arrays, together or in pools, and mask those that come first.
 
     Parameters
     ----------
@@ -64,6 +70,19 @@ def global_unstructured(
         Ranked instead of the arrays; same structure, same shapes.
     masks : sequence or mapping of (array or None), optional
         Prior masks: what is 0 there stays pruned, and ranks nothing.
+    scope : {"global", "tensor", "row"}, (n, m) or mapping
+        Which entries are ranked together: all, those of each array, of each row, or pools by the
+        names of arrays; the amount then holds in each. (n, m) keeps n of each m consecutive
+        entries, and takes no amount.
+    dim : int, optional
+        The dimension whose indices are the rows, by default 0, or along which groups of m entries
+        run, by default 1.
+    keep_at_least, prune_at_most, prune_at_least : int, float or mapping, optional
+        Bounds within a global amount, over all entries of each array, those of earlier rounds
+        included: a number of entries or a fraction, or a mapping from names or patterns to these.
+    allocation : {"uniform", "erk"} or mapping, optional
+        Share the total out: the same density in every array, in proportion to the sum of its
+        dimensions, or by relative densities.
     **kwargs
         The method's own: ``amount`` (an int counts entries, a float in [0, 1] is a fraction of
         those still unpruned) or ``sparsity`` (fraction of all entries), ``signed``, ``seed``.
@@ -81,11 +100,13 @@ def global_unstructured(
         If tensors, masks or scores do not fit.
     AmountTypeError, AmountError, SparsityError
         If the amount does not.
+    ScopeError, BoundsError, AllocationError, StructureError, DimError
+        If scope, bounds or allocation do not, or cannot be met.
 
     Notes
     -----
-    Clauses RANK-01 to RANK-07, TIE-01 to TIE-04, MASK-01 to MASK-05, SCORE-01 to SCORE-07. Source:
-    ``torch.nn.utils.prune.global_unstructured``.
+    Clauses RANK-01 to RANK-07, TIE-01 to TIE-04, MASK-01 to MASK-05, SCORE-01 to SCORE-07, SCOPE,
+    GROUP, BOUND, ALLOC. Source: ``torch.nn.utils.prune.global_unstructured``.
 
     Examples
     --------
@@ -94,19 +115,30 @@ def global_unstructured(
     >>> pruned = global_unstructured(layers, amount=0.5)
     >>> pruned.masks["a"], pruned.masks["b"]
     (array([ True, False]), array([False,  True]))
+    >>> pruned = global_unstructured(layers, amount=0.75, keep_at_least=0.5)
+    >>> pruned.masks["a"], pruned.masks["b"]
+    (array([ True, False]), array([False,  True]))
     """
     check_unstructured(pruning_method)
-    method = pruning_method(**kwargs)
+    method, question = Question.of(
+        pruning_method,
+        kwargs,
+        scope=scope,
+        dim=dim,
+        keep_at_least=keep_at_least,
+        prune_at_most=prune_at_most,
+        prune_at_least=prune_at_least,
+        allocation=allocation,
+    )
     tensors = named(parameters)
     scores = tensors.matching(importance_scores, "importance_scores")
     prior = tensors.matching(masks, "masks", optional=True)
     for name, tensor, mask in zip(tensors.names, tensors.values, prior, strict=True):
         if mask is not None:
             check_mask(mask, tensor, name, xp=namespace_of(mask))
-    ranking = Ranking(scores, method, prior)
-    cut = ranking.cut()
-    kept = [ranking.entries.keep(i, cut, t) for i, t in enumerate(tensors.values)]
-    report = ranking.report(cut, tensors.names, [pruned for _, pruned in kept])
+    ranked = plan(scores, question, method, prior, tensors.names)
+    kept = [ranked.keep(i, tensor) for i, tensor in enumerate(tensors.values)]
+    report = ranked.report([pruned for _, pruned in kept], type(method).__name__)
     return Pruned(tensors.rebuild([mask for mask, _ in kept]), report)
 
 
@@ -151,22 +183,18 @@ def mask_of(
         given = xp.astype(method.mask, xp.bool)
         return given if mask is None else given & xp.astype(mask, xp.bool)
     if not isinstance(method, (LnStructured, RandomStructured)):
-        ranking = Ranking([ranked], method, [mask])
-        return ranking.entries.keep(0, ranking.cut(), tensor)[0]
-    dim = check_dim(tensor, method.dim)
+        return plan([ranked], Question(method.target), method, [mask]).keep(0, tensor)[0]
+    dim = check_dim(tensor.shape, method.dim)
     live = live_channels(mask, tensor, dim, xp=xp)
-    channels: PruningMethod
     if isinstance(method, LnStructured):
         check_norm(method.n, tensor.ndim)
         if mask is not None:
             ranked = xp.where(xp.astype(mask, xp.bool), ranked, xp.zeros_like(ranked))
         norms = channel_norms(ranked, method.n, dim, xp=xp)
-        channels = _of(L1Unstructured, method)
     else:
         norms = xp.zeros(tensor.shape[dim], dtype=xp.float32)
-        channels = _of(RandomUnstructured, method)
-    ranking = Ranking([norms], channels, [live])
-    kept, _ = ranking.entries.keep(0, ranking.cut(), norms)
+    channels = method.of_channels()
+    kept, _ = plan([norms], Question(method.target), channels, [live]).keep(0, norms)
     return spread(kept, mask, tensor, dim, xp=xp)
 
 
@@ -192,12 +220,5 @@ def not_unstructured(method: Any, found: Any) -> PruningTypeError:
     return PruningTypeError(
         f'Only "unstructured" PRUNING_TYPE supported for the `pruning_method`. Found method '
         f"{method!r} of type {found!r}. Rule: a method is a class that ranks single entries "
-        "[METH-02]. Take L1Unstructured, say, or prune each tensor by itself."
+        "[METH-02]. Pass L1Unstructured, or prune each tensor by itself."
     )
-
-
-def _of(kind: type[PruningMethod], method: Any) -> Any:
-    """Make the unstructured method that ranks a structured method's channels."""
-    channels = kind.__new__(kind)
-    channels.__dict__.update(signed=False, **method.__dict__)
-    return channels

@@ -1,4 +1,4 @@
-"""Room: finding the backend of the object in hand. The only dynamic import of the house.
+"""Finding the backend of the object in hand. The only dynamic import of the house.
 
 A backend is an entry point of the group ``multiprune.backends`` whose name is the root module of
 the arrays that it serves; so a foreign backend (``multiprune_cupy``) has the form of ours, and a

@@ -1,4 +1,4 @@
-"""Room: the outcome as a value. What was pruned, tensor by tensor; a table, JSON, scalars.
+"""The outcome as a value: what was pruned, tensor by tensor; a table, JSON, scalars.
 
 Python numbers and text only.
 """
@@ -30,6 +30,10 @@ class TensorReport:
         How many entries it has, and how many of them are pruned, prior masks included.
     non_finite : int
         How many entries are NaN or infinite, where that was looked at.
+    threshold : float, optional
+        The score of the last entry that is pruned of its pool, where there are several pools.
+    held : {"", "keep_at_least", "prune_at_most", "prune_at_least", "dense"}
+        The bound that decided how many entries are pruned; "dense" where an allocation prunes none.
     """
 
     name: str
@@ -37,6 +41,8 @@ class TensorReport:
     size: int
     pruned: int
     non_finite: int = 0
+    threshold: float | None = None
+    held: str = ""
 
     @property
     def sparsity(self) -> float:
@@ -48,7 +54,8 @@ class TensorReport:
         """Warnings in a few words, or nothing."""
         collapsed = "collapsed" if self.size and self.sparsity >= COLLAPSE else ""
         bad = f"{self.non_finite:,} not finite" if self.non_finite else ""
-        return ", ".join(filter(None, (collapsed, bad)))
+        held = f"held by {self.held}" if self.held not in ("", "dense") else self.held
+        return ", ".join(filter(None, (collapsed, held, bad)))
 
 
 @dataclass(frozen=True)
@@ -60,13 +67,16 @@ class Report:
     tensors : sequence of TensorReport
         In the order in which they were ranked.
     threshold : float, optional
-        The score of the last entry that went; None when nothing went, or it is not known.
+        The score of the last entry that is pruned; None when none is, where pools have thresholds
+        of their own, or it is not known.
     ties, tied_pruned : int
-        How many entries had exactly that score, and how many of those went.
+        How many entries have exactly that score, and how many of those are pruned.
     method : str
         Name of the pruning method.
     way : str
         How masks are kept, where that is a choice: "in place", "reparametrized", or both.
+    scope : str
+        Among which entries they are ranked: "global", "tensor", "row", "2:4", "pools".
 
     Examples
     --------
@@ -82,6 +92,7 @@ class Report:
     tied_pruned: int = 0
     method: str = ""
     way: str = ""
+    scope: str = "global"
 
     @property
     def size(self) -> int:
@@ -104,9 +115,12 @@ class Report:
         return [t.name for t in self.tensors if t.note.startswith("collapsed")]
 
     def __str__(self) -> str:
-        rows = [("tensor", "shape", "entries", "pruned", "", "")]
+        several = any(t.threshold is not None for t in self.tensors)
+        own = ("threshold",) if several else ()
+        rows = [("tensor", "shape", "entries", "pruned", "", *own, "")]
         for t in self.tensors:
             filled = round(t.sparsity * _BAR)
+            score = "" if t.threshold is None else f"{t.threshold:.6g}"
             rows.append(
                 (
                     t.name,
@@ -114,6 +128,7 @@ class Report:
                     f"{t.size:,}",
                     f"{100 * t.sparsity:.2f} %",
                     "#" * filled + "." * (_BAR - filled),
+                    *((score,) if several else ()),
                     t.note,
                 )
             )
@@ -131,10 +146,11 @@ class Report:
         parts = [
             f"{self.pruned:,} of {self.size:,} entries pruned ({100 * self.sparsity:.2f} %)",
             f"threshold {self.threshold:.6g}" if self.threshold is not None else "",
-            f"{self.tied_pruned:,} of {self.ties:,} tied there went" if self.ties > 1 else "",
+            f"{self.tied_pruned:,} of {self.ties:,} tied there pruned" if self.ties > 1 else "",
         ]
         head = ", ".join(part for part in parts if part)
-        title = ", ".join(filter(None, (self.method, self.way)))
+        scope = f"scope {self.scope}" if self.scope != "global" else ""
+        title = ", ".join(filter(None, (self.method, scope, self.way)))
         return f"{title}: {head}" if title else head
 
     def _warnings(self) -> list[str]:

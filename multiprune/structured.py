@@ -1,4 +1,4 @@
-"""Room: channels. Which dimension they run along, and the norm that a channel is ranked by.
+"""Channels: which dimension they run along, and the norm that a channel is ranked by.
 
 Clauses: METH-05 to METH-11. Source: ``torch.nn.utils.prune._validate_structured_pruning``,
 ``_validate_pruning_dim`` and ``_compute_norm``.
@@ -6,6 +6,7 @@ Clauses: METH-05 to METH-11. Source: ``torch.nn.utils.prune._validate_structured
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from multiprune._array import Array
@@ -14,8 +15,8 @@ from multiprune.errors import DimError, NormError, StructureError
 __all__ = ["channel_norms", "check_dim", "check_norm"]
 
 
-def check_dim(tensor: Array, dim: int) -> int:
-    """Return `dim` counted from the front.
+def check_dim(shape: Sequence[int], dim: int, where: str = "") -> int:
+    """Return `dim` of a tensor of this shape, counted from the front.
 
     Raises
     ------
@@ -28,16 +29,17 @@ def check_dim(tensor: Array, dim: int) -> int:
     -----
     Clauses METH-08, METH-09.
     """
-    shape = tuple(tensor.shape)
+    shape = tuple(shape)
     if len(shape) < 2:
         raise StructureError(
-            f"a tensor of shape {shape} has no channels. Rule: structured pruning takes tensors of "
-            "two and more dimensions [METH-09]. Use an unstructured method."
+            f"{where}a tensor of shape {shape} has no channels. Rule: channels, rows and groups "
+            "are parts of tensors of two and more dimensions [METH-09]. Use an unstructured "
+            "method, or leave the tensor out."
         )
     if not -len(shape) <= dim < len(shape):
         raise DimError(
-            f"dim={dim} is outside a tensor of shape {shape}. Rule: dim is from {-len(shape)} to "
-            f"{len(shape) - 1} [METH-08]."
+            f"{where}dim={dim} is outside a tensor of shape {shape}. Rule: dim is from "
+            f"{-len(shape)} to {len(shape) - 1} [METH-08]."
         )
     return dim % len(shape)
 

@@ -1,4 +1,4 @@
-"""Room: what backends made of the same arrays, and how it compares. Values: a table, JSON.
+"""What backends made of the same arrays, and how it compares. Values: a table, JSON.
 
 Python numbers and text only.
 Clauses: TIE-01, TIE-05.

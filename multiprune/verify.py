@@ -1,4 +1,4 @@
-"""Room: the same pruning on several backends, and a verdict.
+"""The same pruning on several backends, and a verdict.
 
 Arrays with names go to every backend through NumPy, which all of them can read; there they are
 ranked, and the masks are compared bit by bit with those of the first.
@@ -18,7 +18,8 @@ from multiprune.errors import BackendError, MaskShapeError, ParametersTypeError
 from multiprune.methods import L1Unstructured
 from multiprune.named import named
 from multiprune.packed import digest, pack
-from multiprune.plan import Ranking
+from multiprune.plan import Plan, plan
+from multiprune.question import Question
 from multiprune.registry import backend_named, backend_of
 from multiprune.verdict import (
     DIFFERENT,
@@ -106,13 +107,13 @@ def verify(
     source = _convertible(backend_of(tensors.values[0]), "the arrays' own")
     host = {n: source.to_numpy(t) for n, t in zip(tensors.names, tensors.values, strict=True)}
     rule = L1Unstructured(amount, sparsity=sparsity)
-    plan = Ranking(list(host.values()), rule)
-    cut = plan.cut()
+    ranked = plan(list(host.values()), Question(rule.target), rule)
+    (cut,) = ranked.cuts
     runs: list[_Run] = []
     for name in backends:
         run = _run(name, host, rule, cut.count)
-        runs.append(run if not runs else _compared(run, runs[0], plan, cut.threshold))
-    return Verification([run.outcome for run in runs], plan.entries.size)
+        runs.append(run if not runs else _compared(run, runs[0], ranked, cut.threshold))
+    return Verification([run.outcome for run in runs], sum(ranked.pools.sizes))
 
 
 def _run(name: str, host: Mapping[str, Any], rule: L1Unstructured, count: int) -> _Run:
@@ -125,9 +126,9 @@ def _run(name: str, host: Mapping[str, Any], rule: L1Unstructured, count: int) -
         found: Mapping[str, Array] = backend.global_masks(tensors, count)
         seconds = perf_counter() - started
     else:
-        plan = Ranking(list(tensors.values()), rule)
-        cut = plan.cut()
-        kept = [plan.entries.keep(i, cut, t)[0] for i, t in enumerate(tensors.values())]
+        ranked = plan(list(tensors.values()), Question(rule.target), rule)
+        (cut,) = ranked.cuts
+        kept = [ranked.keep(i, t)[0] for i, t in enumerate(tensors.values())]
         found = dict(zip(tensors, kept, strict=True))
         seconds = perf_counter() - started
         threshold = hex(cut.threshold) if cut.count else "none"
@@ -153,9 +154,9 @@ def _convertible(backend: Any, name: str) -> Any:
     return backend
 
 
-def _compared(run: _Run, first: _Run, plan: Ranking, threshold: int) -> _Run:
+def _compared(run: _Run, first: _Run, ranked: Plan, threshold: int) -> _Run:
     """Judge the masks of one backend beside those of the first."""
-    entries: Any = plan.entries
+    entries: Any = ranked.engine
     differing, found = 0, None
     for column, name in zip(entries.columns, run.masks, strict=True):
         mine, theirs = (r.masks[name].reshape(-1) for r in (run, first))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from multiprune.draws import draws
 from multiprune.keys import Format, order
 
-__all__ = ["NumpyBackend", "backend"]
+__all__ = ["NumpyBackend", "backend", "smallest"]
 
 _Array = npt.NDArray[Any]
 
@@ -79,6 +79,10 @@ class NumpyBackend:
         """Return the indices at which a 1-D array is True."""
         return np.flatnonzero(condition)
 
+    def smallest(self, keys: _Array, alive: _Array | None, count: Any) -> _Array:
+        """Return of each row of keys the `count`-th smallest live one."""
+        return smallest(keys, alive, count)
+
     def new_mask(self, like: _Array) -> _Array:
         """Return an uninitialised flat mask."""
         return np.empty(like.size, dtype=np.bool_)
@@ -98,6 +102,25 @@ class NumpyBackend:
     def from_numpy(self, array: _Array) -> _Array:
         """Return the array itself."""
         return array
+
+
+def smallest(keys: _Array, alive: _Array | None, count: Any) -> _Array:
+    """Return of each row of keys the `count`-th smallest live one: shape (rows, 1).
+
+    Parameters
+    ----------
+    keys : array, shape (rows, n)
+    alive : array of bool, optional
+    count : int, or array of shape (rows, 1)
+        From 0 to n; for 0 the result is any key that is not above the smallest.
+    """
+    if alive is not None:
+        keys = np.where(alive, keys, np.iinfo(keys.dtype).max)
+    places = np.unique(np.maximum(count, 1)) - 1
+    parted: _Array = np.partition(keys, places, axis=1)
+    if places.size == 1:
+        return parted[:, places]
+    return np.take_along_axis(parted, np.maximum(count, 1) - 1, axis=1)
 
 
 backend = NumpyBackend()

@@ -1,4 +1,4 @@
-"""Room: the one pass that writes. A file is copied block by block, pruned entries as zeros.
+"""The one pass that writes. A file is copied block by block, pruned entries as zeros.
 
 What is read once serves all: the input's digest, the masks, the output.
 Clauses: REP-03.
@@ -6,15 +6,15 @@ Clauses: REP-03.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from multiprune.cut import Cut
 from multiprune_numpy.digesting import Digest
 from multiprune_numpy.masks_file import PackedMasks
-from multiprune_numpy.ranked import FileEntries
+from multiprune_numpy.ranked import FilePlan
 from multiprune_numpy.source import SourceFile, Stored, write_all
 
 __all__ = ["copy_pruned"]
@@ -28,8 +28,7 @@ _EARLY = 1 << 24
 def copy_pruned(
     source: SourceFile,
     places: Sequence[tuple[int, Stored]],
-    entries: FileEntries,
-    cut: Cut,
+    plan: FilePlan,
     target: int | None,
     shift: int,
     masks: PackedMasks,
@@ -40,9 +39,8 @@ def copy_pruned(
     ----------
     source : SourceFile
     places : sequence of (int, Stored)
-        The pruned tensors in it, with their numbers in `entries`.
-    entries : FileEntries
-    cut : Cut
+        The pruned tensors in it, with their numbers in `plan`.
+    plan : FilePlan
     target : int or None
         An open file, or None to write nothing.
     shift : int
@@ -60,16 +58,16 @@ def copy_pruned(
     pruned = {number: 0 for number, _ in places}
     begin = asked = source.layout.data
     with Digest() as digest:
-        for start, stop, number in _blocks(source.size, places):
+        for start, stop, number in _blocks(source.size, places, plan):
             raw = source.read(start, stop)
             digest.update(raw)
-            entries.progress.advance(stop - start)
+            plan.progress.advance(stop - start)
             out: bytes | memoryview = raw
             if number is not None:
-                tensor = entries.tensors[number]
+                tensor = plan.tensors[number]
                 width = tensor.itemsize
                 i, j = (start - tensor.start) // width, (stop - tensor.start) // width
-                keep = entries.kept(number, cut, i, j, raw)
+                keep = plan.kept(number, i, j, raw)
                 masks.write(tensor.name, i, keep)
                 pruned[number] += j - i - int(np.count_nonzero(keep))
                 bits = np.frombuffer(raw, f"u{width}")
@@ -91,17 +89,20 @@ def _write_out(descriptor: int, start: int, length: int) -> None:
 
 
 def _blocks(
-    size: int, places: Sequence[tuple[int, Stored]]
+    size: int, places: Sequence[tuple[int, Stored]], plan: FilePlan
 ) -> Iterator[tuple[int, int, int | None]]:
     """Cut a file into blocks, in its order: where each lies, and which tensor it is part of."""
     at = 0
     for number, tensor in sorted(places, key=lambda place: place[1].start):
         yield from ((i, j, None) for i, j in _steps(at, tensor.start))
-        yield from ((i, j, number) for i, j in _steps(tensor.start, tensor.stop))
+        # Whole rows or groups, and whole bytes of packed masks.
+        unit = max(math.lcm(plan.unit(number), 8) * tensor.itemsize, 1)  # empty ones, too
+        step = max(_BLOCK // unit, 1) * unit
+        yield from ((i, j, number) for i, j in _steps(tensor.start, tensor.stop, step))
         at = tensor.stop
     yield from ((i, j, None) for i, j in _steps(at, size))
 
 
-def _steps(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    for at in range(start, stop, _BLOCK):
-        yield at, min(at + _BLOCK, stop)
+def _steps(start: int, stop: int, step: int = _BLOCK) -> Iterator[tuple[int, int]]:
+    for at in range(start, stop, step):
+        yield at, min(at + step, stop)

@@ -58,11 +58,8 @@ class PrunedCheckpoint:
     def from_dict(cls, found: Mapping[str, Any]) -> PrunedCheckpoint:
         """Make one of what `as_dict` returned."""
         report = found["report"]
-        tensors = [
-            TensorReport(t["name"], tuple(t["shape"]), t["size"], t["pruned"])
-            for t in report["tensors"]
-        ]
-        kept = {k: report[k] for k in ("threshold", "ties", "tied_pruned", "method")}
+        tensors = [TensorReport(**{**t, "shape": tuple(t["shape"])}) for t in report["tensors"]]
+        kept = {k: report[k] for k in ("threshold", "ties", "tied_pruned", "method", "scope")}
         return cls(**{**found, "report": Report(tensors, **kept)})
 
 

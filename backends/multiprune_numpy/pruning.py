@@ -1,10 +1,11 @@
-"""Room: MAIN PATH of files. Checkpoint → ranked → cut → copy with zeros → outcome.
+"""The main path of files: checkpoint → plan → copy with zeros → outcome.
 
-Clauses: RANK, TIE, MASK, FILE.
+Clauses: RANK, TIE, MASK, FILE, SCOPE, BOUND, ALLOC.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -14,10 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import multiprune
-from multiprune.cut import Cut
 from multiprune.draws import as_seed
 from multiprune.methods import L1Unstructured, PruningMethod, RandomUnstructured
-from multiprune.report import Report, TensorReport
+from multiprune.question import Question
 from multiprune_numpy.checkpoint import Checkpoint, locate, open_checkpoint
 from multiprune_numpy.copying import copy_pruned
 from multiprune_numpy.destination import Destination, recover
@@ -26,9 +26,9 @@ from multiprune_numpy.masks_file import PackedMasks, mask_header, open_masks
 from multiprune_numpy.outcome import PrunedCheckpoint
 from multiprune_numpy.pending import PendingFile
 from multiprune_numpy.progress import Progress
-from multiprune_numpy.ranked import FileEntries
+from multiprune_numpy.ranked import FilePlan
 from multiprune_numpy.selection import select
-from multiprune_numpy.source import write_all
+from multiprune_numpy.source import Stored, write_all
 
 __all__ = ["prune_checkpoint"]
 
@@ -50,6 +50,12 @@ def prune_checkpoint(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     min_ndim: int = 2,
+    scope: Any = "global",
+    dim: int | None = None,
+    keep_at_least: Any = None,
+    prune_at_most: Any = None,
+    prune_at_least: Any = None,
+    allocation: Any = None,
     scores: str | Path | None = None,
     masks: str | Path | None = None,
     save_masks: str | Path | None = None,
@@ -79,6 +85,8 @@ def prune_checkpoint(
         Shell patterns of tensors' names.
     min_ndim : int
         The fewest dimensions of a pruned tensor.
+    scope, dim, keep_at_least, prune_at_most, prune_at_least, allocation
+        Among which entries, and within which bounds; see `multiprune.global_unstructured`.
     scores : path, optional
         A checkpoint that is ranked instead; same names and shapes.
     masks : path, optional
@@ -113,16 +121,23 @@ def prune_checkpoint(
             f"target={target!r}, in_place={in_place} and dry_run={dry_run} were given. Rule: "
             "exactly one of them."
         )
-    rule: PruningMethod
-    if method == "random":
-        rule = RandomUnstructured(amount, sparsity=sparsity, seed=seed)
-        rule.seed = as_seed(seed)
-    else:
-        rule = L1Unstructured(amount, sparsity=sparsity, signed=signed)
+    own: dict[str, Any] = {"seed": as_seed(seed)} if method == "random" else {"signed": signed}
+    where = {
+        "scope": scope,
+        "dim": dim,
+        "keep_at_least": keep_at_least,
+        "prune_at_most": prune_at_most,
+        "prune_at_least": prune_at_least,
+        "allocation": allocation,
+    }
+    kind: type[PruningMethod] = RandomUnstructured if method == "random" else L1Unstructured
+    goal = {"amount": amount, "sparsity": sparsity}
+    rule, question = Question.of(kind, own | goal, **where)
     options = {
         "method": method,
         **({"amount": repr(rule.target.amount)} if rule.target.amount is not None else {}),
         **({"sparsity": repr(rule.target.sparsity)} if rule.target.sparsity is not None else {}),
+        **{k: json.dumps(v) for k, v in where.items() if v not in (None, "global")},
         **({"seed": str(seed)} if method == "random" else {}),
         **({"signed": "true"} if signed else {}),
         **({"include": " ".join(include)} if include else {}),
@@ -141,23 +156,22 @@ def prune_checkpoint(
             prior = open_masks(Path(masks), named)
             stack.callback(prior.close)
         ranked = None if scores is None else stack.enter_context(open_checkpoint(scores))
-        entries = FileEntries(checkpoint, chosen, rule, ranked, prior, progress)
-        goal = None
+        output = None
         if not dry_run:
-            goal = Destination(checkpoint, None if target is None else Path(target), stack)
+            output = Destination(checkpoint, None if target is None else Path(target), stack)
         saved = None if save_masks is None or dry_run else Path(save_masks)
-        sink = _Sink(entries, saved, goal.place if goal else None, stack)
-        cut = entries.cut()
-        return _write(checkpoint, entries, cut, goal, sink, options, request)
+        sink = _Sink(chosen, saved, output.place if output else None, stack)
+        plan = FilePlan(checkpoint, chosen, question, rule, ranked, prior, progress)
+        return _write(checkpoint, plan, kind.__name__, output, sink, options, request)
 
 
 class _Sink:
     """Where masks are written: the file that was asked for, or one without a name."""
 
     def __init__(
-        self, entries: FileEntries, path: Path | None, place: Path | None, stack: ExitStack
+        self, tensors: Sequence[Stored], path: Path | None, place: Path | None, stack: ExitStack
     ) -> None:
-        self.tensors = entries.tensors
+        self.tensors = tensors
         _, starts = mask_header(self.tensors, _UNKNOWN)
         self.pending = None
         if path is not None:
@@ -180,23 +194,20 @@ class _Sink:
 
 def _write(
     checkpoint: Checkpoint,
-    entries: FileEntries,
-    cut: Cut,
+    plan: FilePlan,
+    method: str,
     goal: Destination | None,
     sink: _Sink,
     options: dict[str, str],
     request: dict[str, Any],
 ) -> PrunedCheckpoint:
-    """Carry the cut out: outputs, masks, and the outcome."""
+    """Carry the plan out: outputs, masks, and the outcome."""
     known = {
         "version": multiprune.__version__,
         "rule": RULE,
         **options,
-        "ranked_as": "draws" if entries.seed is not None else entries.fmt.name,
-        "count": str(cut.count),
-        "live": str(cut.live),
-        "threshold": f"{cut.threshold:x}",
-        "position": str(cut.position),
+        "ranked_as": "draws" if plan.order.seed is not None else plan.order.ranked.name,
+        **_cut(plan),
     }
 
     def provenance(source: str, masks: str) -> dict[str, str]:
@@ -206,18 +217,18 @@ def _write(
     files = checkpoint.files
     heads = [source.layout.head(provenance(_UNKNOWN, _UNKNOWN)) for source in files]
     places: list[list[tuple[int, Any]]] = [[] for _ in files]
-    for number, tensor in enumerate(entries.tensors):
+    for number, tensor in enumerate(plan.tensors):
         places[tensor.file].append((number, tensor))
 
     def copy(number: int) -> tuple[str, dict[int, int]]:
         source, target = files[number], goal.files[number].descriptor if goal else None
         shift = len(heads[number]) - source.layout.data
-        done = copy_pruned(source, places[number], entries, cut, target, shift, sink.masks)
+        done = copy_pruned(source, places[number], plan, target, shift, sink.masks)
         if target is not None:
             os.fsync(target)
         return done
 
-    entries.progress.begin("writing" if goal else "counting", checkpoint.size)
+    plan.progress.begin("writing" if goal else "counting", checkpoint.size)
     with ThreadPoolExecutor(min(2, len(files))) as pool:
         done = list(pool.map(copy, range(len(files))))
     pruned = {number: count for _, counts in done for number, count in counts.items()}
@@ -227,17 +238,9 @@ def _write(
             descriptor = goal.files[number].descriptor
             write_all(descriptor, source.layout.head(provenance(sha256, digest)), 0)
             source.layout.finish(descriptor, [tensor for _, tensor in places[number]])
-    names = {tensor.name for tensor in entries.tensors}
-    report = Report(
-        [
-            TensorReport(tensor.name, tensor.shape, tensor.size, pruned[number])
-            for number, tensor in enumerate(entries.tensors)
-        ],
-        entries.threshold(cut),
-        cut.ties,
-        cut.tied_pruned,
-        type(entries.method).__name__,
-    )
+    names = {tensor.name for tensor in plan.tensors}
+    counts = [pruned[number] for number in range(len(plan.tensors))]
+    report = plan.report(counts, method)
     outcome = PrunedCheckpoint(
         report,
         provenance(done[0][0], digest),
@@ -248,3 +251,16 @@ def _write(
     if goal is not None:
         goal.commit(request, outcome.as_dict())
     return outcome
+
+
+def _cut(plan: FilePlan) -> dict[str, str]:
+    """Say where the one pool is cut; with several pools each report line has its own threshold."""
+    if len(plan.cuts) != 1:
+        return {}
+    (cut,) = plan.cuts
+    return {
+        "count": str(cut.count),
+        "live": str(cut.live),
+        "threshold": f"{cut.threshold:x}",
+        "position": str(cut.position),
+    }

@@ -1,6 +1,6 @@
-"""Room: tensors in files, ranked together. Blocks of a file become columns of keys.
+"""Tensors in files, ranked together: blocks of a file become columns of keys.
 
-Nothing is decided here: counters go to `multiprune.ranking`, which finds the cut.
+Nothing is decided here: counters go to `multiprune.search`, which finds the cuts.
 Clauses: RANK-01 to RANK-07, TIE-04, RAND-04, SCORE-02, SCORE-03.
 """
 
@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from multiprune.counting import BlockEntries, Column
-from multiprune.cut import Cut
-from multiprune.draws import DRAW_BITS, draws
+from multiprune.backend import Engine
+from multiprune.counting import Column, Counting
+from multiprune.draws import draws
 from multiprune.errors import ScoresError, ScoresShapeError
-from multiprune.keys import key_bits, promote, score_of
-from multiprune.methods import PruningMethod, RandomUnstructured
-from multiprune.ranking import find_cut
+from multiprune.local import Local
+from multiprune.methods import PruningMethod
+from multiprune.order import Order
+from multiprune.plan import Plan
+from multiprune.question import Question
+from multiprune.search import Ask, Rows, Sum
 from multiprune_numpy.backend import NumpyBackend
 from multiprune_numpy.bracket import Near, count_near
 from multiprune_numpy.checkpoint import Checkpoint
@@ -29,7 +32,7 @@ from multiprune_numpy.masks_file import PackedMasks
 from multiprune_numpy.progress import Progress, Silent
 from multiprune_numpy.source import Stored
 
-__all__ = ["FileEntries", "matching"]
+__all__ = ["FilePlan", "matching"]
 
 _Array = npt.NDArray[Any]
 _LARGE = 1 << 26
@@ -42,8 +45,8 @@ class _FileBackend(NumpyBackend):
     workers = min(4, os.cpu_count() or 1)
 
 
-class FileEntries(BlockEntries):
-    """Live entries of tensors in a checkpoint; a `multiprune.ranking.LiveEntries`.
+class FilePlan(Plan):
+    """The plan of a pruning of tensors in a checkpoint.
 
     Parameters
     ----------
@@ -51,6 +54,7 @@ class FileEntries(BlockEntries):
         Where the weights are.
     tensors : sequence of Stored
         Which of them, in the order of positions.
+    question : Question
     method : PruningMethod
     scores : Checkpoint, optional
         Ranked instead of the weights; exactly the same names and shapes.
@@ -61,63 +65,143 @@ class FileEntries(BlockEntries):
     ------
     ScoresError, ScoresShapeError, DtypeError
         If scores do not fit, or dtypes cannot be ranked together.
+    MultipruneError
+        If the question does not fit the tensors.
     """
 
     def __init__(
         self,
         checkpoint: Checkpoint,
         tensors: Sequence[Stored],
+        question: Question,
         method: PruningMethod,
         scores: Checkpoint | None = None,
         prior: PackedMasks | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.tensors, self.method, self.prior = tensors, method, prior
-        self.progress, self.passes = progress or Silent(), 0
+        self.tensors, self.prior, self.progress = tensors, prior, progress or Silent()
         self.home = scores or checkpoint
         self.ranked = tensors if scores is None else matching(scores, tensors)
-        self.fmt = promote(t.dtype for t in self.ranked).real
-        self.signed = bool(getattr(method, "signed", False))
-        self.seed = method.seed if isinstance(method, RandomUnstructured) else None
-        self.own = scores is None and self.seed is None
-        bits = key_bits(self.fmt, signed=self.signed) if self.seed is None else DRAW_BITS
-        offsets = [0, *accumulate(t.size for t in tensors)]
-        columns = [self._column(i, offset) for i, offset in enumerate(offsets[:-1])]
-        super().__init__(columns, bits, _FileBackend())
-        self.near: Near | None = None
+        self.order = Order.of([t.dtype for t in self.ranked], method)
+        self.own = scores is None and self.order.seed is None
+        names, shapes = [t.name for t in tensors], [t.shape for t in tensors]
+        pools = question.pools(names, shapes)
+        offsets = accumulate((t.size for t in tensors), initial=0)
+        self.columns = [
+            self._column(i, offset, pool)
+            for i, (offset, pool) in enumerate(zip(offsets, pools.of, strict=False))
+        ]
+        engine: Engine
+        if question.scope.is_small:
+            engine = Local(
+                self.columns, names, shapes, question.scope, question.target, _FileBackend()
+            )
+        else:
+            engine = _FileCounting(self, len(pools.sizes))
+        super().__init__(question, names, shapes, self.order, pools, engine)
 
-    def count_keys(self, prefix: int, shift: int, width: int) -> Sequence[int]:
-        """Count live entries by a digit of their keys."""
+    def kept(self, number: int, start: int, stop: int, raw: bytes) -> _Array:
+        """Return True where entries of a tensor are kept.
+
+        Parameters
+        ----------
+        number : int
+            Which tensor.
+        start, stop : int
+            Which entries; of rows and groups whole ones (see `unit`).
+        raw : bytes
+            Those entries as they lie in the file, so that they are read once.
+        """
+        keys: _Array | None = None
+        if self.own:
+            dtype = self.tensors[number].dtype
+            keys = keys_of(raw, dtype, self.order.ranked, signed=self.order.signed)
+        engine: Any = self.engine
+        if isinstance(engine, Local):
+            return np.asarray(engine.kept(number, start, stop, keys))
+        column = self.columns[number]
+        return np.asarray(engine.kept(column, self.cuts[column.pool], start, stop, keys))
+
+    def unit(self, number: int) -> int:
+        """Return of how many entries of a tensor a block is a multiple."""
+        return self.engine.parts[number].unit if isinstance(self.engine, Local) else 1
+
+    def _column(self, number: int, offset: int, pool: int) -> Column:
+        tensor, source, order, prior = (
+            self.tensors[number], self.ranked[number], self.order, self.prior,
+        )  # fmt: skip
+        progress, home, seed = self.progress, self.home, order.seed
+
+        def keys(start: int, stop: int) -> _Array:
+            progress.advance((stop - start) * source.itemsize)
+            if seed is not None:
+                drawn: _Array = draws(seed, offset + start, offset + stop, xp=np)
+                return drawn
+            raw = home.read(source, start, stop)
+            return keys_of(raw, source.dtype, order.ranked, signed=order.signed)
+
+        alive = None
+        if prior is not None and tensor.name in prior.shapes:
+
+            def alive(i: int, j: int) -> _Array:
+                return prior.alive(tensor.name, i, j)
+
+        return Column(tensor.size, offset, keys, alive, pool=pool)
+
+
+class _FileCounting(Counting):
+    """Counts near the cut only, where one pool is large and its first digit is asked for."""
+
+    def __init__(self, plan: FilePlan, pools: int) -> None:
+        super().__init__(plan.columns, plan.order.bits, _FileBackend(), pools=pools)
+        self.progress, self.ranked, self.passes = plan.progress, plan.ranked, 0
+        self.near: Near | None = None
+        self.ask: Ask | None = None
+
+    def cuts(self, ask: Ask, *, total: Sum = lambda rows: rows) -> Any:
+        """Find the cut of each pool."""
+        self.ask = ask
+        return super().cuts(ask, total=total)
+
+    def count(self, prefixes: Sequence[int | None], shift: int, width: int) -> Rows:
+        """Count live entries by a digit of their words."""
+        position_bits = max((self.size - 1).bit_length(), 1)
+        if shift < position_bits and self.pools == 1:
+            known = position_bits - shift - width
+            word = prefixes[0] or 0
+            digit = (word & ((1 << known) - 1), shift, width)
+            return [np.cumsum(self._count_ties(word >> known, *digit))]
         self.passes += 1
         self.progress.begin(
             f"ranking, pass {self.passes}", sum(t.stop - t.start for t in self.ranked)
         )
         if (
-            shift + width < self.key_bits
+            shift + width < self.key_bits + position_bits
             or self.size < _LARGE
+            or self.pools > 1
             or any(column.alive for column in self.columns)
         ):
-            return super().count_keys(prefix, shift, width)
+            return super().count(prefixes, shift, width)
+        assert self.ask is not None
         near = count_near(
             self.columns,
-            max(self.method.target.count(self.size, self.size) - 1, 0),
-            shift=shift,
+            max(self.ask([self.size]).total - 1, 0),
+            shift=shift - position_bits,
             bins=1 << width,
             step=self.backend.block_size,
             workers=self.backend.workers,
         )
-        self.near = None if shift else near  # digits that are whole keys are ties
-        counts: list[int] = near.counts.tolist()
-        return counts
+        self.near = None if shift > position_bits else near  # digits that are whole keys are ties
+        return [np.cumsum(near.counts)]
 
-    def count_positions(self, threshold: int, prefix: int, shift: int, width: int) -> Sequence[int]:
+    def _count_ties(self, threshold: int, prefix: int, shift: int, width: int) -> Sequence[int]:
         """Count ties by a digit of their positions, in no more of the files than it needs."""
         first, last = prefix << (shift + width), (prefix + 1) << (shift + width)
-        found = self.near.ties() if self.near else None
-        if found is None:
+        known = self.near.ties() if self.near else None
+        if known is None:
             return self._count_tied(threshold, prefix, shift, width, first, last)
         # The counters of runs say in which to look; what lies behind it, nobody asks for.
-        (ties, run), step = found, self.backend.block_size
+        (ties, run), step = known, self.backend.block_size
         begin, end = first // step, min(-(-last // step), len(ties))
         if 1 << shift >= step:
             counts = [0] * (1 << width)
@@ -141,63 +225,11 @@ class FileEntries(BlockEntries):
         self.progress.begin(
             "ranking, ties", sum(part.size for part in parts) * self.ranked[0].itemsize
         )
-        narrow = BlockEntries(parts or self.columns[:1], self.key_bits, self.backend)
-        narrow.size = self.size
-        return narrow.count_positions(threshold, prefix, shift, width)
-
-    def cut(self) -> Cut:
-        """Find the cut."""
-        target, size = self.method.target, self.size
-        return find_cut(self, lambda live: target.count(size, live))
-
-    def threshold(self, cut: Cut) -> float | None:
-        """Return the score of the last entry that goes; None where nothing does, or at random."""
-        if cut.count == 0 or self.seed is not None:
-            return None
-        return score_of(cut.threshold, self.fmt, signed=self.signed)
-
-    def kept(self, number: int, cut: Cut, start: int, stop: int, raw: bytes) -> _Array:
-        """Return True where entries of a tensor stay unpruned.
-
-        Parameters
-        ----------
-        number : int
-            Which tensor.
-        cut : Cut
-        start, stop : int
-            Which entries.
-        raw : bytes
-            Those entries as they lie in the file, so that they are read once.
-        """
-        column = self.columns[number]
-        if self.own:
-            dtype = self.tensors[number].dtype
-            keys = keys_of(raw, dtype, self.fmt, signed=self.signed)
-        else:
-            keys = column.keys(start, stop)
-        keep = np.empty(stop - start, np.bool_)
-        first = column.offset + start
-        for i, j, threshold in cut.spans(first, column.offset + stop):
-            np.greater(keys[i - first : j - first], threshold, out=keep[i - first : j - first])
-        if column.alive is not None:
-            keep &= column.alive(start, stop)
-        return keep
-
-    def _column(self, number: int, offset: int) -> Column:
-        tensor, source = self.tensors[number], self.ranked[number]
-        seed, prior = self.seed, self.prior
-
-        def keys(start: int, stop: int) -> _Array:
-            self.progress.advance((stop - start) * source.itemsize)
-            if seed is not None:
-                drawn: _Array = draws(seed, offset + start, offset + stop, xp=np)
-                return drawn
-            raw = self.home.read(source, start, stop)
-            return keys_of(raw, source.dtype, self.fmt, signed=self.signed)
-
-        if prior is None or tensor.name not in prior.shapes:
-            return Column(tensor.size, offset, keys)
-        return Column(tensor.size, offset, keys, lambda i, j: prior.alive(tensor.name, i, j))
+        narrow = Counting(parts or self.columns[:1], self.key_bits, self.backend, size=self.size)
+        known = max((self.size - 1).bit_length(), 1) - shift - width
+        (row,) = narrow.count([threshold << known | prefix], shift, width)
+        counts: list[int] = np.diff(row, prepend=0).tolist()
+        return counts
 
 
 def matching(scores: Checkpoint, tensors: Sequence[Stored]) -> list[Stored]:

@@ -1,4 +1,4 @@
-"""Room: how torch shows scores as keys and counts digits; see `multiprune.backend.Backend`.
+"""How torch shows scores as keys and counts digits; see `multiprune.backend.Backend`.
 
 On the CPU keys are NumPy views of torch's memory, for NumPy selects by booleans five times faster
 and torch counts digits twice faster. On an accelerator everything stays there but the counts.
@@ -103,6 +103,16 @@ class TorchBackend:
             return np.flatnonzero(condition)
         return condition.nonzero().view(-1)
 
+    def smallest(self, keys: Keys, alive: Keys | None, count: Any) -> Keys:
+        """Return of each row of keys the `count`-th smallest live one: shape (rows, 1)."""
+        if isinstance(keys, np.ndarray):
+            return _smallest(keys, alive, count)
+        if alive is not None:
+            keys = torch.where(torch.as_tensor(alive), keys, torch.iinfo(keys.dtype).max)
+        if isinstance(count, int):
+            return keys.kthvalue(max(count, 1), dim=1, keepdim=True).values
+        return keys.sort(dim=1).values.gather(1, count.clamp(min=1) - 1)
+
     def new_mask(self, like: torch.Tensor) -> torch.Tensor:
         """Return an uninitialised row-major mask."""
         return torch.empty(like.shape, dtype=torch.bool, device=like.device)
@@ -132,6 +142,16 @@ class TorchBackend:
             bits = np.ascontiguousarray(array).view(np.dtype(f"i{array.dtype.itemsize}"))
             return torch.from_numpy(bits.copy()).view(dtype).reshape(array.shape)
         return torch.from_numpy(np.array(array, order="C"))
+
+
+def _smallest(keys: npt.NDArray[Any], alive: Any, count: Any) -> npt.NDArray[Any]:
+    if alive is not None:
+        keys = np.where(alive, keys, np.iinfo(keys.dtype).max)
+    places = np.unique(np.maximum(count, 1)) - 1
+    parted: npt.NDArray[Any] = np.partition(keys, places, axis=1)
+    if places.size == 1:
+        return parted[:, places]
+    return np.take_along_axis(parted, np.maximum(count, 1) - 1, axis=1)
 
 
 def host_keys(block: torch.Tensor, fmt: Format, *, signed: bool) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Room: a torch weight's way through a global pruning. Checked, read, ranked, kept.
+"""A torch weight's way through a global pruning. Checked, read, ranked, kept.
 
 Clauses: RANK, REP, ERR-01, METH-02. Source: ``torch.nn.utils.prune.global_unstructured``.
 """
@@ -13,7 +13,10 @@ from typing import Any
 import torch
 from torch.nn.utils import prune as torch_prune
 
+from multiprune.errors import PruningTypeError
 from multiprune.pruning import check_unstructured, not_unstructured
+from multiprune.question import Question
+from multiprune.report import Report
 from multiprune_torch.base import commit
 from multiprune_torch.buffers import is_binary
 from multiprune_torch.methods import CustomFromMask, Identity, L1Unstructured, RandomUnstructured
@@ -34,6 +37,10 @@ _OURS: dict[Any, Any] = {
     torch_prune.Identity: Identity,
 }
 
+_WHERE = (
+    "scope", "dim", "keep_at_least", "prune_at_most", "prune_at_least", "allocation",
+)  # fmt: skip
+
 
 def prune_globally(
     parameters: Any,
@@ -42,19 +49,20 @@ def prune_globally(
     names: Sequence[str] | None = None,
     /,
     **kwargs: Any,
-) -> dict[str, Any]:
+) -> Report:
     """Prune many parameters together; see `multiprune_torch.prune.global_unstructured`.
 
     `names` are full names in a model, for messages.
 
     Returns
     -------
-    dict
-        ``threshold``, ``ties``, ``tied_pruned`` and ``method``, for a report.
+    Report
+        What was asked, with thresholds; nothing is counted in it.
     """
     if isinstance(pruning_method, type):
         pruning_method = _OURS.get(pruning_method, pruning_method)
     keywords = _keywords(pruning_method)
+    where = {n: kwargs.pop(n) for n in _WHERE if n in kwargs and n not in keywords}
     takes_group, keep_dense = "process_group" in keywords, kwargs.pop("keep_dense", False)
     pairs = list(parameters) if isinstance(parameters, Iterator) else parameters
     group = kwargs.get("process_group") if takes_group else kwargs.pop("process_group", None)
@@ -63,11 +71,12 @@ def prune_globally(
         draws_seed = "seed" in keywords and kwargs.get("seed") is None
         seed = {"seed": 0} if draws_seed else {}  # any: it is drawn when all processes are ready
         kwargs = {k: v for k, v in kwargs.items() if k != "process_group"} | seed
-    call = partial(_read, pairs, pruning_method, importance_scores, names, kwargs)
+    call = partial(_read, pairs, pruning_method, importance_scores, names, kwargs, where)
     if processes is not None:
         return prune_sharded(processes, call, keep_dense=keep_dense, draws_seed=draws_seed)
-    method, places, scores, dtypes = call()
-    if hasattr(method, "algebra") and not is_overridden(method):
+    asked = call()
+    method, places, scores = asked.method, asked.places, asked.scores
+    if asked.question is not None:
         ranks = scores or [place.orig for place in places]
         check_rankable(places, ranks)
         ranked = entry_masks(
@@ -75,25 +84,25 @@ def prune_globally(
             ranks,
             [place.mask for place in places],
             [place.orig for place in places],
-            dtypes,
+            asked.dtypes,
+            asked.question,
+            asked.names,
         )
         for i, place in enumerate(places):
             ranked.masks[i] = with_scales(ranked.masks[i], place)
         scales = [False] * len(places)
     else:
-        masks, scales = _by_user(method, places, scores, dtypes)
+        masks, scales = _by_user(method, places, scores, asked.dtypes)
         ranked = Ranked(masks)
     with all_or_nothing(p.module for place in places for p in (place, *place.shared)):
         for place, mask, scale in zip(places, ranked.masks, scales, strict=True):
             hook = CustomFromMask.__new__(CustomFromMask)  # torch's hook class, without a mask
             hook._scales = scale
             commit(place, mask, hook)
-    return {
-        "threshold": ranked.threshold,
-        "ties": ranked.ties,
-        "tied_pruned": ranked.tied_pruned,
-        "method": type(method).__name__,
-    }
+    name = type(method).__name__
+    if ranked.plan is None:
+        return Report([], method=name)
+    return ranked.plan.report([0] * len(places), name)
 
 
 def _read(
@@ -102,6 +111,7 @@ def _read(
     importance_scores: Any,
     names: Sequence[str] | None,
     kwargs: dict[str, Any],
+    where: dict[str, Any],
 ) -> Call:
     """Read and check what was asked for; nothing is computed yet."""
     mask_dtype = None
@@ -111,12 +121,33 @@ def _read(
     check_table(importance_scores)
     if not isinstance(pruning_method, type):
         raise _no_class(pruning_method)
-    method = pruning_method(**kwargs)
+    if where and not hasattr(pruning_method, "algebra"):
+        raise _ranks_itself(pruning_method, where)
+    question = None
+    if hasattr(pruning_method, "algebra"):
+        method, question = Question.of(pruning_method, kwargs, **where)
+    else:
+        method = pruning_method(**kwargs)
     check_unstructured(method)  # the instance: a constructor may set its PRUNING_TYPE
+    if is_overridden(method):
+        question = None
+        if where:
+            raise _ranks_itself(pruning_method, where)
     places = read_all(parameters, names)
     scores = match_scores(places, importance_scores)
     warn_of_sharing(places)
-    return Call(method, places, scores, [mask_dtype_of(place, mask_dtype) for place in places])
+    dtypes = [mask_dtype_of(place, mask_dtype) for place in places]
+    # In a list of pairs a parameter's name is its place, as everywhere in lists.
+    known = [p.where.removeprefix("parameters[").rstrip("]") for p in places]
+    return Call(method, places, scores, dtypes, question, known)
+
+
+def _ranks_itself(method: Any, where: dict[str, Any]) -> PruningTypeError:
+    return PruningTypeError(
+        f"{', '.join(where)} was given with {method!r}. Rule: scope, bounds and allocation are "
+        "answered where the library ranks; this method is structured, or computes its masks itself "
+        "[METH-02]. Pass your scores as importance_scores with L1Unstructured, or leave them out."
+    )
 
 
 def _by_user(

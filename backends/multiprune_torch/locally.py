@@ -1,4 +1,4 @@
-"""Room: one parameter's way. By its method alone, or over all processes that hold parts of it.
+"""One parameter's way. By its method alone, or over all processes that hold parts of it.
 
 Clauses: SHARD-02, SHARD-05, METH-04. Source: the functions of ``torch.nn.utils.prune`` that take a
 module and a name.

@@ -1,4 +1,4 @@
-"""Room: the hook classes that decide entry by entry. Torch's own, each subclassed.
+"""The hook classes that decide entry by entry. Torch's own, each subclassed.
 
 What a method decides is its mask; ranking is the algebra's, and keeping is reparametrization's.
 Clauses: METH, REP. Source: the classes of the same names in ``torch.nn.utils.prune``.
@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from multiprune import methods as algebra
-from multiprune.amount import Target
+from multiprune.amount import Target, target_of
 from multiprune.draws import as_seed
 from multiprune.errors import MaskError, MaskShapeError
 from multiprune_torch.base import BasePruningMethod
@@ -35,6 +35,8 @@ class Identity(BasePruningMethod, torch_prune.Identity):
     -----
     Clauses METH-03, REP-08. Source: ``torch.nn.utils.prune.Identity``.
     """
+
+    target = Target(0)
 
     def algebra(self) -> algebra.PruningMethod:
         """Return the method that the algebra ranks by."""
@@ -100,12 +102,12 @@ class L1Unstructured(_Unstructured, torch_prune.L1Unstructured):
     """
 
     def __init__(self, amount: Any = None, *, sparsity: Any = None) -> None:
-        self.target = Target(amount, sparsity)
+        self.target = target_of(amount, sparsity)
         self.amount = amount
 
     def algebra(self) -> algebra.PruningMethod:
         """Return the method that the algebra ranks by."""
-        return algebra.L1Unstructured(self.amount, sparsity=self.target.sparsity)
+        return algebra.L1Unstructured(self.target)
 
     @classmethod
     def apply(  # type: ignore[override]
@@ -148,15 +150,13 @@ class RandomUnstructured(_Unstructured, torch_prune.RandomUnstructured):
         seed: Any = None,
         process_group: Any = None,
     ) -> None:
-        self.target = Target(amount, sparsity)
+        self.target = target_of(amount, sparsity)
         self.amount = amount
         self.seed = resolve_seed(None if seed is None else as_seed(seed), process_group)
 
     def algebra(self) -> algebra.PruningMethod:
         """Return the method that the algebra ranks by."""
-        return algebra.RandomUnstructured(
-            self.amount, sparsity=self.target.sparsity, seed=self.seed
-        )
+        return algebra.RandomUnstructured(self.target, seed=self.seed)
 
     @classmethod
     def apply(  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""Room: whole models. For people who do not list (module, name) pairs.
+"""Whole models. For people who do not list (module, name) pairs.
 
 Clauses: TIE-04 (tensors with names), REP-06, DEV-48.
 """
@@ -57,7 +57,8 @@ def prune_model(
     types, include, exclude, where
         Narrow the selection; see `select`.
     **kwargs
-        ``amount`` or ``sparsity``, ``seed``, ``mask_dtype``; see `global_unstructured`.
+        ``amount`` or ``sparsity``, ``scope``, ``keep_at_least`` and other bounds, ``allocation``,
+        ``seed``, ``mask_dtype``; see `global_unstructured`. Names are full names.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Room: the outcome. How much of each parameter is pruned, counted where it is and added up.
+"""The outcome: how much of each parameter is pruned, counted where it is and added up.
 
 Clauses: SHARD-04, SHARD-05.
 """
@@ -6,6 +6,7 @@ Clauses: SHARD-04, SHARD-05.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -66,19 +67,22 @@ def report(
         for full, orig, _ in pruned:
             if processes is not None and is_sharded(orig):
                 check_group(processes, orig, full)
-    told = {"threshold": threshold, "ties": ties, "tied_pruned": tied_pruned}
-    return report_of(model, told | {"method": method, "way": way}, process_group)
+    asked = Report([], threshold, ties, tied_pruned, method, way)
+    return report_of(model, asked, process_group)
 
 
-def report_of(model: nn.Module, told: dict[str, Any], process_group: Any) -> Report:
+def report_of(model: nn.Module, asked: Report, process_group: Any) -> Report:
     """Count what is pruned, and report it beside what is known of the last pruning."""
+    known = {t.name: (t.threshold, t.held) for t in asked.tensors}
     found = _pruned(model)
     counts = _counts([(orig, mask) for _, orig, mask in found], process_group)
     rows = [
-        TensorReport(full, tuple(orig.shape), orig.numel(), pruned, bad)
+        TensorReport(
+            full, tuple(orig.shape), orig.numel(), pruned, bad, *known.get(full, (None, ""))
+        )
         for (full, orig, _), (pruned, bad) in zip(found, counts, strict=True)
     ]
-    return Report(rows, **told)
+    return replace(asked, tensors=rows)
 
 
 def _pruned(model: nn.Module) -> list[tuple[str, torch.Tensor, torch.Tensor]]:

@@ -1,4 +1,4 @@
-"""Room: sharded parameters, looked at before anything is exchanged.
+"""Sharded parameters, looked at before anything is exchanged.
 
 Clauses: SHARD-02, SHARD-05.
 """
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from multiprune.errors import MaskError, MultipruneError
+from multiprune.question import Question
 from multiprune_torch.collectives import Processes
 from multiprune_torch.errors import LayoutError, ProcessesError
 from multiprune_torch.fsdp import fsdp_state
@@ -48,12 +49,18 @@ class Call(NamedTuple):
     scores : sequence of torch.Tensor or None
     dtypes : sequence of torch.dtype
         Of the masks, where they are buffers beside ``name_orig``.
+    question : Question, optional
+        What the ranking is asked; None where a method computes its masks itself.
+    names : sequence of str
+        Of the parameters: full names where a model is known, else their places.
     """
 
     method: Any
     places: Sequence[Place]
     scores: Sequence[torch.Tensor] | None
     dtypes: Sequence[torch.dtype]
+    question: Question | None = None
+    names: Sequence[str] = ()
 
 
 def processes_of(pairs: Any, group: Any = None, *, plain: bool = True) -> Processes | None:

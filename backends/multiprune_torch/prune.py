@@ -1,4 +1,4 @@
-"""Room: the drop-in namespace. Names and signatures of ``torch.nn.utils.prune``, nothing else.
+"""The drop-in namespace. Names and signatures of ``torch.nn.utils.prune``, nothing else.
 
 ``from multiprune_torch import prune`` replaces ``from torch.nn.utils import prune``.
 """
@@ -245,7 +245,7 @@ def global_unstructured(
     importance_scores: dict[tuple[nn.Module, str], Any] | None = None,
     **kwargs: Any,
 ) -> None:
-    """Rank the entries of many parameters together, and prune those that go first.
+    """Rank the entries of many parameters together, and prune those that come first.
 
     Modules are changed in place: each parameter `name` becomes the parameter ``name_orig`` (the
     same object) and the buffer ``name_mask``, and `name` reads as its pruned version.
@@ -261,7 +261,9 @@ def global_unstructured(
         parameter of the call.
     **kwargs
         The method's own: ``amount`` (an int counts entries, a float in [0, 1] is a fraction of
-        those still unpruned) or ``sparsity`` (fraction of all entries), ``seed``; and
+        those still unpruned) or ``sparsity`` (fraction of all entries), ``seed``; ``scope``,
+        ``dim``, ``keep_at_least``, ``prune_at_most``, ``prune_at_least``, ``allocation`` (among
+        which entries, and within which bounds: `multiprune.global_unstructured`); and
         ``mask_dtype``, the dtype of ``name_mask``, the parameter's own by default. For models on
         many processes ``process_group`` (all of them by default where parameters are sharded) and
         ``keep_dense`` (keep what is pruned in place in the memory of the CPU, for `undo`).

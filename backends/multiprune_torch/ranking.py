@@ -1,4 +1,4 @@
-"""Room: from places to masks. The algebra's ranking for our methods, torch's way for users' own.
+"""From places to masks. The algebra's ranking for our methods, torch's way for users' own.
 
 Clauses: RANK, MASK, METH. Source: ``torch.nn.utils.prune.global_unstructured`` and
 ``PruningContainer.compute_mask``.
@@ -14,11 +14,15 @@ import torch
 from torch.nn.utils import prune as torch_prune
 
 from multiprune import methods as algebra
+from multiprune.backend import Engine
+from multiprune.counting import Counting
 from multiprune.cut import Cut
 from multiprune.errors import DtypeError
 from multiprune.keys import format_of, promote
-from multiprune.plan import Ranking
-from multiprune.ranking import find_cut
+from multiprune.local import Local
+from multiprune.order import Order
+from multiprune.plan import Plan, plan
+from multiprune.question import Question
 from multiprune_torch.backend import backend
 from multiprune_torch.parameters import Place
 from multiprune_torch.stream import Stream
@@ -27,12 +31,10 @@ __all__ = ["Ranked", "channel_mask", "entry_masks", "mask_dtype_of", "masks_by_u
 
 
 class Ranked(NamedTuple):
-    """Masks, and where the ranking was cut: None where that is no score."""
+    """Masks, and the plan that they are made by: None where a user's method made them."""
 
     masks: list[torch.Tensor]
-    threshold: float | None = None
-    ties: int = 0
-    tied_pruned: int = 0
+    plan: Plan | None = None
 
 
 def mask_dtype_of(place: Place, wanted: torch.dtype | None) -> torch.dtype:
@@ -69,8 +71,10 @@ def entry_masks(
     priors: Sequence[torch.Tensor | None],
     likes: Sequence[torch.Tensor],
     dtypes: Sequence[torch.dtype],
+    question: Question | None = None,
+    names: Sequence[str] | None = None,
 ) -> Ranked:
-    """Rank entries together, and return each tensor's mask.
+    """Rank entries, and return each tensor's mask.
 
     Parameters
     ----------
@@ -80,19 +84,19 @@ def entry_masks(
         What is ranked, and what is pruned already.
     likes, dtypes
         Whose device and memory layout, and which dtype, each mask gets.
+    question : Question, optional
+        Among which entries, and within which bounds; all together, if left out.
+    names : sequence of str, optional
+        Of the tensors.
     """
+    question = question or Question(method.target)
     if isinstance(method, algebra.RandomUnstructured) and method.seed is None:
-        names = [backend.dtype_name(s) for s in scores]
-        dtype = getattr(torch, promote(names).name)
-        stream, target = Stream(dtype), method.target
-        entries = stream.entries([s.numel() for s in scores], priors)
-        cut = find_cut(entries, lambda live: target.count(entries.size, live))
-        masks = _write(entries, cut, likes, dtypes)
-        if cut.count:
+        stream, drawn = _drawn(question, scores, priors, names)
+        masks = _write(drawn, likes, dtypes)
+        if any(like.numel() for like in likes) and _prunes(drawn):
             stream.commit()
-        return Ranked(masks)
-    ranking = Ranking(scores, method, priors)
-    cut = ranking.cut()
+        return Ranked(masks, drawn)
+    ranked = plan(scores, question, method, priors, names)
     offsets = [0, *accumulate(s.numel() for s in scores)]
 
     def write(i: int, mask: torch.Tensor) -> bool:
@@ -100,20 +104,43 @@ def entry_masks(
         parts = [score, mask] if prior is None else [score, mask, prior]
         fits = (
             isinstance(method, algebra.L1Unstructured)
+            and bool(ranked.cuts)
             and mask.dtype in _INTEGERS
-            and backend.dtype_name(mask) == ranking.fmt.name
-            and cut.threshold < ranking.fmt.nan - 1
+            and backend.dtype_name(mask) == ranked.order.ranked.name
+            and ranked.cuts[ranked.pools.of[i]].threshold < ranked.order.ranked.nan - 1
             and all(
                 p.dtype == mask.dtype and p.device == mask.device and p.is_contiguous()
                 for p in parts
             )
         )
         if fits:
-            _write_bits(mask, score, prior, cut, offsets[i])
+            _write_bits(mask, score, prior, ranked.cuts[ranked.pools.of[i]], offsets[i])
         return fits
 
-    masks = _write(ranking.entries, cut, likes, dtypes, write)
-    return Ranked(masks, ranking.threshold(cut), cut.ties, cut.tied_pruned)
+    return Ranked(_write(ranked, likes, dtypes, write), ranked)
+
+
+def _drawn(
+    question: Question,
+    scores: Sequence[torch.Tensor],
+    priors: Sequence[torch.Tensor | None],
+    names: Sequence[str] | None,
+) -> tuple[Stream, Plan]:
+    """Rank the draws of torch's own generator."""
+    fmt = promote([backend.dtype_name(s) for s in scores])
+    names = [str(i) for i in range(len(scores))] if names is None else names
+    shapes = [tuple(s.shape) for s in scores]
+    stream, pools = Stream(getattr(torch, fmt.name)), question.pools(names, shapes)
+    columns = stream.columns([s.numel() for s in scores], priors, pools.of)
+    engine: Engine = Counting(columns, 64, stream.backend, pools=len(pools.sizes))
+    if question.scope.is_small:
+        engine = Local(columns, names, shapes, question.scope, question.target, stream.backend)
+    order = Order(fmt, seed=stream.second)
+    return stream, Plan(question, names, shapes, order, pools, engine)
+
+
+def _prunes(plan: Plan) -> bool:
+    return not plan.cuts or any(cut.count for cut in plan.cuts)
 
 
 def channel_mask(
@@ -124,15 +151,14 @@ def channel_mask(
     Parameters
     ----------
     ranks : torch.Tensor, shape (channels,)
-        Non-negative; the lowest go first.
+        Non-negative; the lowest are pruned first.
     target : Target
     live : torch.Tensor of bool, shape (channels,)
         Channels that are counted and ranked.
     dim : int
     prior : torch.Tensor
     """
-    method = algebra.L1Unstructured.__new__(algebra.L1Unstructured)
-    method.target, method.signed = target, False
+    method = algebra.L1Unstructured(target)
     (keep,) = entry_masks(method, [ranks], [live], [ranks], [torch.bool]).masks
     shape = [1] * prior.dim()
     shape[dim] = -1
@@ -154,21 +180,21 @@ def masks_by_user_method(
 
 
 def _write(
-    entries: Any,
-    cut: Cut,
+    plan: Plan,
     likes: Sequence[torch.Tensor],
     dtypes: Sequence[torch.dtype],
     write: Callable[[int, torch.Tensor], bool] = lambda i, mask: False,
 ) -> list[torch.Tensor]:
-    """Execute a cut: one mask a tensor, in its dtype, device and memory layout.
+    """Carry a plan out: one mask a tensor, in its dtype, device and memory layout.
 
     `write` may store the mask of column i in a faster way, and says whether it did.
     """
+    engine: Any = plan.engine
     masks = []
     for i, (like, dtype) in enumerate(zip(likes, dtypes, strict=True)):
         mask = torch.empty(like.shape, dtype=dtype, device=like.device)
         if not write(i, mask):
-            entries.write(i, cut, mask)
+            engine.write(i, plan.cuts, mask)
         if not like.is_contiguous():
             mask = torch.empty_like(like, dtype=dtype).copy_(mask)
         masks.append(mask)

@@ -1,4 +1,4 @@
-"""Room: a sharded model's way through a global pruning. Read, agreed on, counted, kept.
+"""A sharded model's way through a global pruning. Read, agreed on, counted, kept.
 
 Each step is taken by all processes or by none: what is raised on one is raised on all, and nothing
 is changed before everybody has its masks.
@@ -12,11 +12,10 @@ from typing import Any
 
 import torch
 
-from multiprune.cut import Cut
 from multiprune.errors import PruningTypeError
-from multiprune.keys import score_of
 from multiprune.methods import RandomUnstructured
-from multiprune.ranking import find_cut
+from multiprune.plan import Plan
+from multiprune.report import Report
 from multiprune_torch.collectives import Processes
 from multiprune_torch.keeping import install_all, make_ready
 from multiprune_torch.layout import local_part
@@ -33,7 +32,7 @@ _UNDRAWN = 1 << 62
 
 def prune_sharded(
     processes: Processes, read: Callable[[], Call], *, keep_dense: bool, draws_seed: bool
-) -> dict[str, Any]:
+) -> Report:
     """Prune parameters of many processes together.
 
     Parameters
@@ -48,8 +47,8 @@ def prune_sharded(
 
     Returns
     -------
-    dict
-        ``threshold``, ``ties``, ``tied_pruned``, ``method`` and ``way``, for a report.
+    Report
+        What was asked, with thresholds; nothing is counted in it.
 
     Raises
     ------
@@ -64,9 +63,18 @@ def prune_sharded(
         check_rankable(places, call.scores or [place.orig for place in places])
         entries = ShardedEntries([shard_of(processes, call, i) for i in range(len(places))])
         ours = _algebra(method)
-        target, seed = ours.target, getattr(ours, "seed", None)
+        target, seed, question = ours.target, getattr(ours, "seed", None), call.question
+        assert question is not None
+        names, shapes = call.names, [s.layout.shape for s in entries.shards]
+        pools = question.pools(names, shapes)
+        if question.scope.is_small:
+            entries.check_whole(question.scope)
         draws_seed |= isinstance(ours, RandomUnstructured) and seed is None
         agreed["the amount"] = f"amount={target.amount!r}, sparsity={target.sparsity!r}"
+        agreed["the scope and the bounds"] = (
+            f"scope={question.scope}, dim={question.scope.dim}, {question.limits}, "
+            f"allocation={question.allocation!r}, pools={pools.of}"
+        )
         agreed["the method"] = f"{type(method).__name__}, {seed=}, {draws_seed=}, {keep_dense=}"
         agreed["the parameters"] = "\n".join(map(line_of, places))
         ranked: Sequence[Any] = call.scores or ["no scores"] * len(places)
@@ -80,20 +88,20 @@ def prune_sharded(
     seed = drawn if draws_seed else seed
     entries.own(owners, seed)
     total = entries.total(processes.sum)
-    cut = find_cut(entries.counted, lambda live: target.count(entries.size, live), total=total)
+    counted, held = entries.engines(question, pools, names)
+    if question.scope.is_small:
+        total([])  # checks who owns what, and that replicas are equal
+        with processes.together():  # rows of one process may refuse the amount
+            plan = Plan(question, names, shapes, entries.order, pools, counted)
+    else:
+        plan = Plan(question, names, shapes, entries.order, pools, counted, total)
     with processes.together():
         ready = [
-            make_ready(place, _part(entries, cut, i, place), dtype, keep_dense=keep_dense)
+            make_ready(place, _part(held, plan, i, place), dtype, keep_dense=keep_dense)
             for i, (place, dtype) in enumerate(zip(places, call.dtypes, strict=True))
         ]
     way = install_all(processes, ready, entries.shards, entries.owned)
-    return {
-        "threshold": score_of(cut.threshold, entries.fmt) if cut.count and seed is None else None,
-        "ties": cut.ties,
-        "tied_pruned": cut.tied_pruned,
-        "method": type(method).__name__,
-        "way": way,
-    }
+    return plan.report([0] * len(places), type(method).__name__, way)
 
 
 def _algebra(method: Any) -> Any:
@@ -106,9 +114,9 @@ def _algebra(method: Any) -> Any:
     return method.algebra()
 
 
-def _part(entries: ShardedEntries, cut: Cut, i: int, place: Place) -> torch.Tensor:
-    """Turn the cut into the mask of this process's shard."""
+def _part(held: Any, plan: Plan, i: int, place: Place) -> torch.Tensor:
+    """Make the mask of this process's shard."""
     part = local_part(place.orig)
     mask = torch.empty(part.shape, dtype=torch.bool, device=part.device)
-    entries.held.write(i, cut, mask)
+    held.write(i, plan.cuts, mask)
     return mask

@@ -1,4 +1,4 @@
-"""Room: the entries of a sharded model, as one process counts them.
+"""The entries of a sharded model, as one process counts them.
 
 Every process counts what it owns, and writes the masks of all that it holds. Who owns what is
 agreed on once, and the first counting pass carries the proof along: what is owned adds up to every
@@ -17,17 +17,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from multiprune.counting import BlockEntries, Column
-from multiprune.draws import DRAW_BITS, draws_at
-from multiprune.keys import Format, key_bits, promote
+from multiprune.backend import Engine
+from multiprune.counting import Column, Counting, digit_bits_for
+from multiprune.draws import draws_at
+from multiprune.keys import promote
+from multiprune.local import Local
+from multiprune.order import Order
+from multiprune.question import Question
+from multiprune.scope import Pools, Scope
+from multiprune.search import Rows, Sum
 from multiprune_torch.backend import backend
-from multiprune_torch.errors import ProcessesError
+from multiprune_torch.errors import LayoutError, ProcessesError
 from multiprune_torch.layout import Layout
 
-__all__ = ["DIGIT_BITS", "Shard", "ShardedEntries"]
+__all__ = ["COUNTERS", "DIGIT_BITS", "Shard", "ShardedEntries"]
 
 DIGIT_BITS = 11
 """Bits of a counting pass: 2048 counters, 16 KiB, go around."""
+COUNTERS = 1 << 14
+"""So many counters at most, 128 KiB, go around at a time, where there are pools."""
 
 _WORD = 1 << 64
 _MIX = 0x9E37_79B9_7F4A_7C15 - _WORD, 0xBF58_476D_1CE4_E5B9 - _WORD
@@ -69,16 +77,15 @@ class ShardedEntries:
     ----------
     size : int
         How many entries there are on all processes, each counted once.
-    fmt : Format
-        What magnitudes are ranked as.
+    order : Order
+        How they are ordered.
     """
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self.shards = shards
-        self.promoted = promote(backend.dtype_name(s.scores) for s in shards)
-        self.fmt = self.promoted.real
+        self.order = Order(promote(backend.dtype_name(s.scores) for s in shards))
         *self._offsets, self.size = [0, *accumulate(prod(s.layout.shape) for s in shards)]
-        columns = self._columns(None)
+        columns = self._columns(self.order, [0] * len(shards))
         self._checksums = [
             _checksum(c) if s.copied else 0 for s, c in zip(shards, columns, strict=True)
         ]
@@ -93,19 +100,60 @@ class ShardedEntries:
         seed : int or None
             Of random keys; None ranks by magnitude.
         """
-        columns = self._columns(seed)
+        self.order = Order(self.order.format, seed=seed)
         self.owned = [
             s.layout.first and s.layout.copy == o for s, o in zip(self.shards, owners, strict=True)
         ]
-        counted = [c for c, owned in zip(columns, self.owned, strict=True) if owned]
-        bits = key_bits(self.fmt, signed=False) if seed is None else DRAW_BITS
-        width = {"size": self.size, "digit_bits": DIGIT_BITS}
-        self.counted = BlockEntries(counted, bits, backend, **width)
-        self.held = BlockEntries(columns, bits, backend, **width)
 
-    def total(
-        self, add: Callable[[Sequence[int]], Sequence[int]]
-    ) -> Callable[[Sequence[int]], Sequence[int]]:
+    def engines(
+        self, question: Question, pools: Pools, names: Sequence[str]
+    ) -> tuple[Engine, Engine]:
+        """Return what ranks the entries that are counted here, and what masks those held here.
+
+        Parameters
+        ----------
+        question : Question
+        pools : Pools
+            Of whole parameters.
+        names : sequence of str
+        """
+        columns = self._columns(self.order, pools.of)
+        if question.scope.is_small:
+            shapes = [tuple(map(len, s.layout.indices)) for s in self.shards]
+            local = Local(columns, names, shapes, question.scope, question.target, backend)
+            return local, local
+        counted = [c for c, owned in zip(columns, self.owned, strict=True) if owned]
+        count = len(pools.sizes)
+        bits = digit_bits_for(count, DIGIT_BITS, COUNTERS)
+        options: Any = {"pools": count, "size": self.size, "digit_bits": bits}
+        ours, held = (
+            Counting(each, self.order.bits, backend, **options) for each in (counted, columns)
+        )
+        return ours, held
+
+    def check_whole(self, scope: Scope) -> None:
+        """Check that every row or group lies whole on one process.
+
+        Raises
+        ------
+        LayoutError
+            If it is cut (a TypeError and a ValueError).
+        """
+        for shard in self.shards:
+            shape, indices = shard.layout.shape, shard.layout.indices
+            if len(shape) < 2 or not shard.layout.member:
+                continue  # refused elsewhere, or no part of it here
+            dim = scope.dim % len(shape)
+            inside = [dim] if scope.kind == "group" else [d for d in range(len(shape)) if d != dim]
+            if any(len(indices[d]) != shape[d] for d in inside):
+                raise LayoutError(
+                    f"{shard.where} is sharded along a dimension that its {scope} pools run along "
+                    f"(dim={scope.dim}). Rule: a row or group lies whole on one process "
+                    "[SHARD-08]. Shard it along another dimension (FSDP2 shards dim 0), "
+                    'redistribute it, or rank by scope="tensor" or "global".'
+                )
+
+    def total(self, add: Callable[[Sequence[int]], Sequence[int]]) -> Sum:
         """Return the sum over processes, which checks the ownership in its first call.
 
         Parameters
@@ -121,12 +169,14 @@ class ShardedEntries:
         """
         waiting = [self.proof()]
 
-        def total(counts: Sequence[int]) -> Sequence[int]:
+        def total(rows: Rows) -> Rows:
             proof = waiting.pop() if waiting else []
-            found = add([*counts, *proof])
+            counts = [int(count) for row in rows for count in row]
+            sums = add([*counts, *proof])
             if proof:
-                self._check(iter(found[len(counts) :]))
-            return found[: len(counts)]
+                self._check(iter(sums[len(counts) :]))
+            width = len(rows[0]) if rows else 0
+            return [sums[i * width : (i + 1) * width] for i in range(len(rows))]
 
         return total
 
@@ -160,18 +210,18 @@ class ShardedEntries:
                     "them first; was each built from another seed, or trained alone?"
                 )
 
-    def _columns(self, seed: int | None) -> list[Column]:
-        placed = zip(self.shards, self._offsets, strict=True)
-        return [_column(shard, offset, self.promoted, seed) for shard, offset in placed]
+    def _columns(self, order: Order, pools: Sequence[int]) -> list[Column]:
+        placed = zip(self.shards, self._offsets, pools, strict=True)
+        return [_column(shard, offset, order, pool) for shard, offset, pool in placed]
 
 
-def _column(shard: Shard, offset: int, fmt: Format, seed: int | None) -> Column:
-    layout, prior = shard.layout, shard.prior
+def _column(shard: Shard, offset: int, order: Order, pool: int) -> Column:
+    layout, prior, seed = shard.layout, shard.prior, order.seed
     start = layout.start
 
     def keys(i: int, j: int) -> Any:
         if seed is None:
-            return backend.keys(backend.flat(shard.scores, i, j), fmt, signed=False)
+            return backend.keys(backend.flat(shard.scores, i, j), order.format, signed=False)
         if start is not None:
             return backend.draws(seed, offset + start + i, offset + start + j)
         positions = layout.positions(np.arange(i, j), offset)
@@ -187,6 +237,7 @@ def _column(shard: Shard, offset: int, fmt: Format, seed: int | None) -> Column:
         keys,
         None if prior is None else alive,
         None if start is not None else lambda indices: layout.positions(indices, offset),
+        pool,
     )
 
 

@@ -1,4 +1,4 @@
-"""Room: torch's own random stream, drawn in blocks, so that a seeded mask is stock torch's.
+"""Torch's own random stream, drawn in blocks, so that a seeded mask is stock torch's.
 
 ``torch.manual_seed`` still decides where no seed is passed: on the CPU the draws are those that
 torch's ``rand_like`` over all live entries would make, made block by block and replayed for each
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from multiprune.counting import BlockEntries, Column
+from multiprune.counting import Column
 from multiprune.draws import draws
 from multiprune_torch.backend import TorchBackend
 
@@ -48,31 +48,35 @@ class Stream:
         self.state, self.generator = torch.get_rng_state(), torch.Generator()
         self.generator.set_state(self.state)
         self.second = int(torch.randint(2**62, (), generator=self.generator))
+        self.backend = _InOrder()
+        self.starts = {0: self.state}
+        """The state before each tensor, by its offset: a pass may leave tensors out."""
 
-    def entries(self, sizes: Sequence[int], masks: Sequence[torch.Tensor | None]) -> BlockEntries:
+    def columns(
+        self, sizes: Sequence[int], masks: Sequence[torch.Tensor | None], pools: Sequence[int]
+    ) -> list[Column]:
         """Give random keys to the live entries of tensors of these sizes, under prior masks."""
-        backend = _InOrder()
-        offsets = [0, *accumulate(sizes)]
-        columns = [
-            self._column(backend, None if mask is None else mask.cpu(), size, offset, i == 0)
-            for i, (size, mask, offset) in enumerate(zip(sizes, masks, offsets, strict=False))
+        offsets = accumulate(sizes, initial=0)
+        return [
+            self._column(None if mask is None else mask.cpu(), size, offset, pool)
+            for size, mask, offset, pool in zip(sizes, masks, offsets, pools, strict=False)
         ]
-        return BlockEntries(columns, 64, backend)
 
     def commit(self) -> None:
         """Leave torch's generator where its own pruning would have left it."""
         torch.set_rng_state(self.generator.get_state())
 
-    def _column(
-        self, backend: TorchBackend, mask: torch.Tensor | None, size: int, offset: int, first: bool
-    ) -> Column:
+    def _column(self, mask: torch.Tensor | None, size: int, offset: int, pool: int) -> Column:
+        backend = self.backend
+
         def alive(start: int, stop: int) -> npt.NDArray[np.bool_]:
             assert mask is not None
             return np.asarray(backend.alive(backend.flat(mask, start, stop)))
 
         def keys(start: int, stop: int) -> npt.NDArray[np.uint64]:
-            if first and start == 0:
-                self.generator.set_state(self.state)
+            if start == 0:
+                state = self.starts.setdefault(offset, self.generator.get_state())
+                self.generator.set_state(state)
             if mask is None:
                 leading = self._draw(stop - start)
             else:
@@ -84,10 +88,10 @@ class Stream:
             keys = (leading << np.uint64(low)) | (second >> np.uint64(max(0, 32 - low)))
             return np.asarray(keys)
 
-        return Column(size, offset, keys, None if mask is None else alive)
+        return Column(size, offset, keys, None if mask is None else alive, pool=pool)
 
     def _draw(self, n: int) -> npt.NDArray[np.uint64]:
-        """Draw `n` numbers as integers; the largest draws go first, as in torch's top-k."""
+        """Draw `n` numbers as integers; the largest draws are pruned first, as in torch's top-k."""
         bits = _MANTISSA[self.dtype]
         numbers = torch.rand(n, generator=self.generator, dtype=self.dtype)
         whole = (numbers.double() * 2.0**bits).to(torch.int64)

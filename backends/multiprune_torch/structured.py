@@ -1,4 +1,4 @@
-"""Room: the hook classes that decide channel by channel. Torch's own, each subclassed.
+"""The hook classes that decide channel by channel. Torch's own, each subclassed.
 
 Clauses: METH-05 to METH-11. Source: ``RandomStructured`` and ``LnStructured`` of
 ``torch.nn.utils.prune``.
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 
-from multiprune.amount import Target
+from multiprune.amount import Target, target_of
 from multiprune.draws import as_seed, draws
 from multiprune.errors import AmountError
 from multiprune.keys import format_of
@@ -116,7 +116,7 @@ class RandomStructured(_Structured, torch_prune.RandomStructured):
         seed: Any = None,
         process_group: Any = None,
     ) -> None:
-        self.target = Target(amount, sparsity)
+        self.target = target_of(amount, sparsity)
         self.amount, self.dim = amount, dim
         self.seed = resolve_seed(None if seed is None else as_seed(seed), process_group)
 
@@ -161,7 +161,7 @@ class LnStructured(_Structured, torch_prune.LnStructured):
     def __init__(
         self, amount: Any = None, n: Any = 2, dim: int = -1, *, sparsity: Any = None
     ) -> None:
-        self.target = Target(amount, sparsity)
+        self.target = target_of(amount, sparsity)
         self.amount, self.n, self.dim = amount, n, dim
 
     def _ranks(self, scores: torch.Tensor, live: torch.Tensor, dim: int) -> torch.Tensor:
@@ -194,7 +194,7 @@ class LnStructured(_Structured, torch_prune.LnStructured):
 
 def _dim_of(t: torch.Tensor, dim: Any) -> int:
     try:
-        return check_dim(t, index(dim))
+        return check_dim(t.shape, index(dim))
     except TypeError:
         raise DimTypeError(
             f"dim={dim!r} is of type {type(dim).__name__}. Rule: dim is an int, one of the "

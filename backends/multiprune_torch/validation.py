@@ -1,4 +1,4 @@
-"""Room: the underscore helpers of ``torch.nn.utils.prune`` that existing code imports."""
+"""The underscore helpers of ``torch.nn.utils.prune`` that existing code imports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _validate_pruning_amount(amount: Any, tensor_size: int) -> None:
 
 
 def _validate_structured_pruning(t: torch.Tensor) -> None:
-    check_dim(t, -1)
+    check_dim(t.shape, -1)
 
 
 def _compute_nparams_toprune(amount: Any, tensor_size: int) -> int:
@@ -31,7 +31,7 @@ def _compute_nparams_toprune(amount: Any, tensor_size: int) -> int:
 
 
 def _validate_pruning_dim(t: torch.Tensor, dim: int) -> None:
-    check_dim(t, dim)
+    check_dim(t.shape, dim)
 
 
 def _compute_norm(t: torch.Tensor, n: Any, dim: int) -> torch.Tensor:

@@ -11,9 +11,16 @@ from multiprune_conformance import oracle
 from strategies import ALL, AMOUNTS, FLOATS, INTEGERS, problems
 
 import multiprune
+from multiprune.bounds import Bounds
 from multiprune.errors import MultipruneError
 from multiprune.methods import L1Unstructured, RandomUnstructured
-from multiprune.plan import Ranking
+from multiprune.plan import plan
+from multiprune.question import Question
+from multiprune.search import find_cuts
+
+
+def rank(scores, method, masks=None):
+    return plan(scores, Question(method.target), method, masks)
 
 
 def both(run, reference):
@@ -48,7 +55,7 @@ def test_masks_equal_the_oracle(problem, amount, signed):
 def test_the_cut_equals_the_oracle(problem, amount, signed):
     tensors, masks = problem
     got, expected = both(
-        lambda: Ranking(tensors, L1Unstructured(amount, signed=signed), masks).cut(),
+        lambda: rank(tensors, L1Unstructured(amount, signed=signed), masks).cuts[0],
         lambda: oracle.cut(tensors, amount=amount, masks=masks, signed=signed),
     )
     if got is not None:
@@ -119,11 +126,15 @@ def test_counts_do_not_overflow(problem, amount, power):
     tensors, masks = problem
     method = L1Unstructured(amount)
     try:
-        plain = Ranking(tensors, method, masks).cut()
+        ranked = rank(tensors, method, masks)
     except MultipruneError:
         return
-    method.target.amount = plain.count << power
-    scaled = Ranking(tensors, method, masks).cut(lambda counts: [c << power for c in counts])
+    (plain,) = ranked.cuts
+    (scaled,) = find_cuts(
+        ranked.engine,
+        lambda live: Bounds.exactly([plain.count << power]),
+        total=lambda rows: [[int(c) << power for c in row] for row in rows],
+    )
     assert (scaled.threshold, scaled.position) == (plain.threshold, plain.position)
     assert scaled.live == plain.live << power
 

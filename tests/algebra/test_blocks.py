@@ -12,7 +12,12 @@ from multiprune_numpy import backend
 import multiprune as mp
 from multiprune import counting
 from multiprune.methods import L1Unstructured
-from multiprune.plan import Ranking
+from multiprune.plan import plan
+from multiprune.question import Question
+
+
+def rank(scores, method, masks=None):
+    return plan(scores, Question(method.target), method, masks)
 
 
 @pytest.fixture(params=[(7, 1), (64, 3), (1 << 18, 2)])
@@ -54,7 +59,7 @@ def test_blocks_of_every_width(kind):
     draw = np.random.default_rng(5)
     held = [draw.integers(0, 120, size).astype(kind) for size in (70, 31)]
     for amount in (40, 0.9):
-        found = Ranking(held, L1Unstructured(amount)).cut()
+        (found,) = rank(held, L1Unstructured(amount)).cuts
         expected = oracle.cut(held, amount=amount)
         assert (found.threshold, found.position, found.ties) == tuple(expected)
 
@@ -80,10 +85,10 @@ def test_strides_are_read_in_blocks(monkeypatch):
 @pytest.mark.usefixtures("blocks")
 def test_the_cut_says_how_many_were_tied():
     values = np.array([2.0, 1.0, 1.0, 1.0, 3.0])
-    found = Ranking([values], L1Unstructured(2)).cut()
+    (found,) = rank([values], L1Unstructured(2)).cuts
     assert (found.ties, found.tied_pruned, found.count, found.live) == (3, 2, 2, 5)
     assert (found.threshold, found.position) == (int(np.float64(1).view(np.uint64)), 2)
-    nothing = Ranking([values], L1Unstructured(0), [values > 1]).cut()
+    (nothing,) = rank([values], L1Unstructured(0), [values > 1]).cuts
     assert (nothing.threshold, nothing.position) == (-1, -1)
     assert (nothing.ties, nothing.tied_pruned, nothing.count, nothing.live) == (0, 0, 0, 2)
 

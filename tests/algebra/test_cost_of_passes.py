@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from multiprune_numpy import backend
 
-from multiprune import counting
-from multiprune.counting import BlockEntries, Column
+from multiprune import blocks
+from multiprune.counting import Column, Counting
 from multiprune.cut import Cut
 
 KIND = type(backend)
@@ -25,7 +25,24 @@ def entries(*sizes, key_bits=8, read=None):
 
         columns.append(Column(size, offset, keys))
         offset += size
-    return BlockEntries(columns, key_bits, backend)
+    return Counting(columns, key_bits, backend)
+
+
+def keys(found, prefix, shift, width):
+    """How often each digit of keys occurs."""
+    (row,) = found.count([prefix], shift + position_bits(found), width)
+    return np.diff(row, prepend=0).tolist()
+
+
+def positions(found, key, prefix, shift, width):
+    """How often each digit of positions occurs among entries of one key."""
+    known = position_bits(found) - shift - width
+    (row,) = found.count([key << known | prefix], shift, width)
+    return np.diff(row, prepend=0).tolist()
+
+
+def position_bits(found):
+    return (found.size - 1).bit_length()
 
 
 @pytest.mark.parametrize(("size", "bits"), [(1, 8), (65_535, 8), (65_536, 16), (65_537, 16)])
@@ -35,10 +52,10 @@ def test_digits_are_wide_where_there_are_many_entries(size, bits):
 
 def test_counts_are_as_many_as_digits():
     found = entries(300, 5)
-    assert len(found.count_keys(0, 0, 8)) == 256
-    assert len(found.count_keys(1, 4, 3)) == 8
-    assert sum(found.count_keys(1, 4, 3)) == 128
-    assert found.count_positions(3, 0, 7, 2) == [1, 0, 1, 0]
+    assert len(keys(found, 0, 0, 8)) == 256
+    assert len(keys(found, 1, 4, 3)) == 8
+    assert sum(keys(found, 1, 4, 3)) == 128
+    assert positions(found, 3, 0, 7, 2) == [1, 0, 1, 0]
 
 
 @pytest.fixture
@@ -57,7 +74,7 @@ def pools(monkeypatch):
 
         map = staticmethod(map)
 
-    monkeypatch.setattr(counting, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(blocks, "ThreadPoolExecutor", Pool)
     monkeypatch.setattr(KIND, "block_size", 10)
     monkeypatch.setattr(KIND, "workers", 4)
     return asked
@@ -77,7 +94,7 @@ def pools(monkeypatch):
     ],
 )
 def test_threads_are_as_many_as_the_work_is_worth(pools, sizes, workers):
-    assert sum(entries(*sizes).count_keys(0, 0, 8)) == sum(sizes)
+    assert sum(keys(entries(*sizes), 0, 0, 8)) == sum(sizes)
     assert pools == workers
 
 
@@ -86,10 +103,10 @@ def test_small_blocks_are_counted_together(monkeypatch):
     monkeypatch.setattr(KIND, "workers", 1)
     joined = []
     monkeypatch.setattr(KIND, "join", lambda _, arrays: joined.append(len(arrays)) or _join(arrays))
-    assert sum(entries(*[3] * 9).count_keys(0, 0, 8)) == 27
+    assert sum(keys(entries(*[3] * 9), 0, 0, 8)) == 27
     assert joined == [4, 4, 1]
     joined.clear()
-    assert sum(entries(*[5] * 5).count_keys(0, 0, 8)) == 25
+    assert sum(keys(entries(*[5] * 5), 0, 0, 8)) == 25
     assert joined == [2, 2, 1]
 
 
@@ -104,13 +121,13 @@ def test_positions_are_counted_only_where_they_can_be(monkeypatch):
     found = entries(64, 8, 56, read=read)
     for prefix in range(4):
         read.clear()
-        found.count_positions(5, prefix, 2, 3)  # positions 32 * prefix to 32 * prefix + 31
+        positions(found, 5, prefix, 2, 3)  # positions 32 * prefix to 32 * prefix + 31
         assert read
         assert min(i for i, _ in read) >= 32 * prefix - 8  # the second tensor shifts blocks by 8
         assert max(j for _, j in read) <= 32 * prefix + 32 + 8
         assert sum(j - i for i, j in read) <= 48
     read.clear()
-    found.count_positions(5, 1, 2, 3)
+    positions(found, 5, 1, 2, 3)
     assert read == [(32, 48), (48, 64)]
 
 

@@ -11,8 +11,9 @@ from multiprune_conformance import oracle
 from strategies import INTEGERS
 
 import multiprune as mp
+from multiprune.comparing import compared
 from multiprune.keys import format_of
-from multiprune.plain import score_under
+from multiprune.order import Order
 
 INF, NAN = math.inf, math.nan
 REALS = [0.0, -0.0, 1.5, -1.5, 2.0, -2.0, 1e-30, -1e-30, INF, -INF, NAN, 3.0, 1.5, NAN]
@@ -85,7 +86,7 @@ def test_draws_are_those_of_every_backend():
 def test_a_score_is_under_a_key_where_its_own_key_is_lower(name, signed):
     fmt, held = format_of(name), values(name)
     keys = oracle.keys(held, signed=signed)
-    under = score_under(xp.asarray(held), fmt, signed=signed, xp=xp)
+    under = compared(xp.asarray(held), Order(fmt, signed), None, list, xp=xp).under
     top = 1 << fmt.bits
     for key in sorted({-1, 0, 1, top, top + 1, *(int(k) + d for k in keys for d in (-1, 0, 1))}):
         want = [int(k) < key for k in keys]

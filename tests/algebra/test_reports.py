@@ -67,7 +67,7 @@ def test_a_report_prints_as_it_always_has():
     )  # fmt: skip
     assert str(report).splitlines() == [
         "L1Unstructured, in place: 17 of 21 entries pruned (80.95 %), threshold 0.25, "
-        "2 of 3 tied there went",
+        "2 of 3 tied there pruned",
         "tensor  shape   entries    pruned",
         "layer   4x5          20   80.00 %  ################....",
         "x       scalar        1  100.00 %  ####################  collapsed, 1 not finite",

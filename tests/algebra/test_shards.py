@@ -15,11 +15,12 @@ from multiprune_numpy import backend
 from strategies import ALL, AMOUNTS, dtype, problems
 
 import multiprune
-from multiprune.counting import BlockEntries
+from multiprune.counting import Counting
 from multiprune.draws import draws, draws_at
 from multiprune.errors import MultipruneError
-from multiprune.plan import Ranking
-from multiprune.ranking import find_cut
+from multiprune.plan import plan
+from multiprune.question import Question
+from multiprune.search import find_cuts
 
 PRUNE = InShards().prune
 
@@ -78,24 +79,25 @@ def test_each_process_finds_the_cut_with_its_own_shards(amount):
     rng = np.random.default_rng(3)
     tensors = [rng.integers(0, 3, size).astype(np.float32) for size in (200, 1, 333)]
     masks = [rng.random(tensor.size) < 0.8 for tensor in tensors]
-    ranking = Ranking(tensors, multiprune.L1Unstructured(amount), masks)
-    whole, barrier = in_shards(ranking), threading.Barrier(SHARDS, timeout=60)
+    method = multiprune.L1Unstructured(amount)
+    ranked = plan(tensors, Question(method.target), method, masks)
+    whole, barrier = in_shards(ranked), threading.Barrier(SHARDS, timeout=60)
     told: list[list[int]] = [[] for _ in range(SHARDS)]
 
     def find(rank):
-        def total(counts):
-            told[rank] = list(counts)
+        def total(rows):
+            told[rank] = list(rows[0])
             barrier.wait()
             sums = [sum(counters) for counters in zip(*told, strict=True)]
             barrier.wait()
-            return sums
+            return [sums]
 
-        own = BlockEntries(
-            whole.columns[rank::SHARDS], whole.key_bits, whole.backend, size=whole.size
-        )
+        own = Counting(whole.columns[rank::SHARDS], whole.key_bits, whole.backend, size=whole.size)
         assert own.size == sum(tensor.size for tensor in tensors)
-        count = ranking.method.target.count
-        return find_cut(own, lambda live: count(own.size, live), total=total)
+        (cut,) = find_cuts(
+            own, lambda live: ranked.question.bounds(ranked.pools, live, [], []), total=total
+        )
+        return cut
 
     with ThreadPoolExecutor(SHARDS) as pool:
         cuts = list(pool.map(find, range(SHARDS)))

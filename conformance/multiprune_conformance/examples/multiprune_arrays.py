@@ -21,7 +21,8 @@ from multiprune.cut import Cut
 from multiprune.draws import as_seed, draws
 from multiprune.errors import MultipruneError
 from multiprune.keys import promote
-from multiprune.plan import Ranking
+from multiprune.plan import Plan, plan
+from multiprune.question import Question
 from multiprune_conformance.oracle_dtypes import FORMATS, Refused
 from multiprune_conformance.oracle_encoding import read_amount, read_array, read_mask, write_mask
 
@@ -139,13 +140,14 @@ class OnNumpy:
             signed=request.get("signed", False), **self.goal(request)
         )
         masks = [self.mask(tensor.get("mask")) for tensor in tensors]
-        cut = self.cut(Ranking([self.array(tensor) for tensor in tensors], method, masks))
+        scores = [self.array(tensor) for tensor in tensors]
+        cut = self.cut(plan(scores, Question(method.target), method, masks))
         threshold = "-1" if cut.threshold < 0 else f"{cut.threshold:x}"
         return {"threshold": threshold, "position": cut.position}
 
-    def cut(self, ranking: Ranking) -> Cut:
-        """Find the cut."""
-        return ranking.cut()
+    def cut(self, ranked: Plan) -> Cut:
+        """Return the cut."""
+        return ranked.cuts[0]
 
     def _structured(self, request: Json) -> Json:
         options = {key: request[key] for key in OPTIONS if key in request} | self.goal(request)

@@ -11,15 +11,18 @@ import numpy as np
 from multiprune_numpy import backend
 
 import multiprune
-from multiprune.counting import BlockEntries, Column
+from multiprune.counting import Column, Counting
 from multiprune.cut import Cut
 from multiprune.draws import draws_at
-from multiprune.plan import Ranking
-from multiprune.ranking import find_cut
+from multiprune.plan import Plan, plan
+from multiprune.question import Question
 from multiprune_conformance.examples.multiprune_arrays import Json, OnNumpy
 from multiprune_conformance.examples.multiprune_other_ways import OtherWays
 
 SHARDS = 3
+WHERE = (
+    "scope", "dim", "keep_at_least", "prune_at_most", "prune_at_least", "allocation",
+)  # fmt: skip
 
 
 class InShards(OtherWays):
@@ -39,29 +42,36 @@ class InShards(OtherWays):
             return done
         order = sorted(tensors) if isinstance(tensors, dict) else range(len(tensors))
         ranked = tensors if scores is None else scores
-        ranking = Ranking(
-            [ranked[place] for place in order], method(**options), [masks[p] for p in order]
+        names = [str(place) for place in order]
+        where = {key: options[key] for key in WHERE if key in options}
+        own = {key: value for key, value in options.items() if key not in where}
+        made, question = Question.of(method, own, **where)
+        if question.scope.is_small:
+            return done  # rows and groups lie whole on one process
+        whole = plan(
+            [ranked[place] for place in order], question, made, [masks[p] for p in order], names
         )
-        entries = in_shards(ranking)
-        cut = _cut(ranking, entries)
-        kept = {place: _kept(entries, i, cut, tensors[place]) for i, place in enumerate(order)}
+        shards = in_shards(whole)
+        cuts = _cuts(whole, shards)
+        kept = {place: _kept(shards, i, cuts, tensors[place]) for i, place in enumerate(order)}
         return {place: kept[place] for place in done} if isinstance(done, dict) else kept.values()
 
-    def cut(self, ranking: Ranking) -> Cut:
+    def cut(self, ranked: Plan) -> Cut:
         """Find the cut over all shards."""
-        return _cut(ranking, in_shards(ranking))
+        return _cuts(ranked, in_shards(ranked))[0]
 
 
-def in_shards(ranking: Ranking) -> BlockEntries:
+def in_shards(ranked: Plan) -> Counting:
     """Deal out the entries of each column."""
-    whole = ranking.entries
-    assert isinstance(whole, BlockEntries)
+    whole = ranked.engine
+    assert isinstance(whole, Counting)
     shards = [
-        _shard(column, places, ranking.seed)
+        _shard(column, places, ranked.order.seed)
         for column in whole.columns
         for places in _dealt(column)
     ]
-    return BlockEntries(shards, whole.key_bits, backend, size=whole.size, digit_bits=5)
+    options: Any = {"pools": whole.pools, "size": whole.size, "digit_bits": 5}
+    return Counting(shards, whole.key_bits, backend, **options)
 
 
 def _dealt(column: Column) -> list[Any]:
@@ -83,21 +93,24 @@ def _shard(column: Column, places: Any, seed: int | None) -> Column:
         lambda start, stop: keys[start:stop],
         None if alive is None else lambda start, stop: alive[start:stop],
         lambda indices: positions[indices],
+        column.pool,
     )
 
 
-def _cut(ranking: Ranking, entries: BlockEntries) -> Cut:
-    count = ranking.method.target.count
-    return find_cut(entries, lambda live: count(entries.size, live), total=list)
+def _cuts(ranked: Plan, shards: Counting) -> tuple[Cut, ...]:
+    def ask(live: Any) -> Any:
+        return ranked.question.bounds(ranked.pools, live, ranked.names, ranked.shapes)
+
+    return shards.cuts(ask, total=list)
 
 
-def _kept(entries: BlockEntries, place: int, cut: Cut, tensor: Any) -> Any:
+def _kept(shards: Counting, place: int, cuts: tuple[Cut, ...], tensor: Any) -> Any:
     """Put the masks of a tensor's shards together."""
     mask = np.zeros(tensor.size, dtype=bool)
     for rank in range(SHARDS):
         number = place * SHARDS + rank
-        column = entries.columns[number]
-        held, _ = entries.keep(number, cut, np.empty(column.size))
+        column = shards.columns[number]
+        held, _ = shards.keep(number, cuts, np.empty(column.size))
         assert column.positions is not None
         mask[column.positions(np.arange(column.size)) - column.offset] = held
     return mask.reshape(tensor.shape)

@@ -1,0 +1,73 @@
+"""Settings by tensor name: looked up whole first, then as shell patterns.
+
+Clauses: SCOPE, BOUND, ALLOC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from multiprune.errors import MultipruneError
+
+__all__ = ["by_name"]
+
+
+def by_name(
+    settings: Mapping[str, Any],
+    names: Sequence[str],
+    parameter: str,
+    error: type[MultipruneError],
+    *,
+    complete: bool,
+) -> list[Any]:
+    """Return the setting of each tensor; None where no key matches.
+
+    Parameters
+    ----------
+    settings : mapping
+        From names, or shell patterns of names, to settings.
+    names : sequence of str
+    parameter : str
+        Its name, for messages.
+    error : type
+        What is raised.
+    complete : bool
+        Whether every tensor needs a setting.
+
+    Raises
+    ------
+    error
+        If a key matches no tensor, two patterns give a tensor different settings, or one that
+        needs a setting has none.
+    """
+    if wrong := [key for key in settings if not isinstance(key, str)]:
+        raise error(
+            f"{parameter} has the keys {wrong!r}. Rule: its keys are names of tensors, or shell "
+            f"patterns of names. Write {parameter}={{'encoder.*': ...}}."
+        )
+    chosen: list[Any] = []
+    used = set()
+    for name in names:
+        keys = [name] if name in settings else [k for k in settings if fnmatchcase(name, k)]
+        used.update(keys)
+        values = [settings[key] for key in keys]
+        if any(value != values[0] for value in values[1:]):
+            raise error(
+                f"{parameter}: {sorted(keys)} match {name} and differ. Rule: patterns that match "
+                f"one tensor agree. Name it whole: {parameter}={{{name!r}: ...}}."
+            )
+        chosen.append(values[0] if values else None)
+    if unused := sorted(set(settings) - used):
+        raise error(
+            f"{parameter}: {unused} match no tensor. Rule: every key names a tensor of the call. "
+            f"The tensors are {list(names)[:20]}."
+        )
+    missing = [name for name, value in zip(names, chosen, strict=True) if value is None]
+    if complete and missing:
+        raise error(
+            f"{parameter} says nothing of {missing[:20]}. Rule: it names every tensor of the call. "
+            "Add a pattern for them: '*' matches all names."
+        )
+    return chosen
