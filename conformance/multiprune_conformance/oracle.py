@@ -6,63 +6,24 @@ and an implementation disagree, one of the two has a bug that this page shows.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from multiprune_conformance import oracle_counts, oracle_pools
+from multiprune_conformance.oracle_counts import count, count_sparsity
 from multiprune_conformance.oracle_dtypes import Array, Refused, convert, keys, promote, typed
 from multiprune_conformance.oracle_masks import digest, pack, unpack
 from multiprune_conformance.oracle_random import philox, philox_block
 
 __all__ = [
     "Refused", "convert", "count", "count_sparsity", "cut", "digest", "global_unstructured",
-    "keys", "pack", "philox", "philox_block", "promote", "random_structured",
+    "keys", "pack", "philox", "philox_block", "promote", "pruned", "random_structured",
     "random_unstructured", "structured", "unpack",
 ]  # fmt: skip
 
 Masks = Sequence[Any] | None
-
-
-def _number(amount: Any) -> int | float:
-    """Turn an amount into a Python int or float, or refuse it (AMT-07 to AMT-10)."""
-    if isinstance(amount, np.generic) or getattr(amount, "shape", None) == ():
-        amount = amount.item()
-    if isinstance(amount, bool) or not isinstance(amount, numbers.Real):
-        raise Refused("amount-type", f"{amount!r} is no number")  # AMT-08, AMT-09
-    if isinstance(amount, numbers.Integral):
-        if amount < 0:
-            raise Refused("amount-out-of-range", f"{amount} is negative")
-        return int(amount)
-    try:
-        fraction = float(amount)
-    except OverflowError:
-        fraction = float("inf")
-    if not 0.0 <= fraction <= 1.0:  # NaN compares false and is refused as well
-        raise Refused("amount-out-of-range", f"{fraction} is not in [0, 1]")
-    return fraction
-
-
-def count(amount: Any, live: int) -> int:
-    """Return how many of the live entries go (AMT-01 to AMT-12)."""
-    number = _number(amount)
-    if isinstance(number, float):
-        return round(number * live)  # float64 product, half to even (AMT-02)
-    if number > live:
-        raise Refused("amount-too-large", f"{number} of {live} live entries")  # AMT-11
-    return number
-
-
-def count_sparsity(sparsity: Any, total: int, pruned: int) -> int:
-    """Return how many more entries go to reach a target over all (AMT-13 to AMT-15)."""
-    fraction = _number(sparsity)
-    if not isinstance(fraction, float):
-        raise Refused("amount-type", f"the sparsity {fraction} is an integer")
-    target = round(fraction * total)
-    if target < pruned:
-        raise Refused("sparsity-below-current", f"{target} below the {pruned} pruned already")
-    return target - pruned
 
 
 def _live(shapes: list[tuple[int, ...]], masks: Masks) -> list[Array]:
@@ -84,15 +45,6 @@ def _live(shapes: list[tuple[int, ...]], masks: Masks) -> list[Array]:
             raise Refused("mask-values", "a mask holds 0 and 1 only")
         live.append(values == 1)
     return live
-
-
-def _how_many(amount: Any, sparsity: Any, live: Array) -> int:
-    if (amount is None) == (sparsity is None):
-        raise Refused("amount-type", "give one of amount and sparsity")  # AMT-16
-    alive = int(live.sum())
-    if sparsity is None:
-        return count(amount, alive)  # AMT-03: of what is live
-    return count_sparsity(sparsity, live.size, live.size - alive)
 
 
 def _ranked(key: Array, live: Array, k: int) -> Array:
@@ -139,7 +91,43 @@ def global_unstructured(
         Rank by value instead of magnitude.
     """
     key, live = _pool(scores, masks, signed)
-    return _masks(_ranked(key, _flat(live), _how_many(amount, sparsity, _flat(live))), live)
+    flat = _flat(live)
+    return _masks(_ranked(key, flat, oracle_counts.how_many(amount, sparsity, flat)), live)
+
+
+def pruned(
+    scores: Sequence[Any], *, masks: Masks = None, signed: bool = False, seed: Any = None,
+    names: Sequence[str] | None = None, **request: Any,
+) -> list[Array]:  # fmt: skip
+    """Prune tensors in pools and return their masks, True where an entry is kept (SPEC.md 15).
+
+    Parameters
+    ----------
+    scores
+        One array per tensor: NumPy, ml_dtypes, or a pair (dtype name, bits). They stand in the
+        order of positions, whatever their names.
+    masks, signed
+        As in `global_unstructured`.
+    seed
+        Rank by the draws of this seed in place of the scores, of which only the shapes count.
+    names
+        What the keys of mappings are matched with; "0", "1", … where there are none (SCOPE-05).
+    **request
+        amount, sparsity, scope, dim, keep_at_least, prune_at_most, prune_at_least and allocation,
+        each None where it is not given (the scope "global").
+    """
+    if seed is None:
+        key, live = _pool(scores, masks, signed)
+    else:
+        live = _live([_shape(score) for score in scores], masks)
+        key = philox(seed, np.arange(_flat(live).size))  # RAND-05
+    named = [str(place) for place in range(len(live))] if names is None else names
+    return _masks(oracle_pools.chosen(key, live, named, oracle_pools.Request(**request)), live)
+
+
+def _shape(score: Any) -> tuple[int, ...]:
+    pair = isinstance(score, tuple) and len(score) == 2 and isinstance(score[0], str)
+    return tuple(np.shape(score[1] if pair else score))
 
 
 def cut(
@@ -152,7 +140,7 @@ def cut(
     """
     key, live_parts = _pool(scores, masks, signed)
     live = _flat(live_parts)
-    gone = _ranked(key, live, _how_many(amount, sparsity, live))
+    gone = _ranked(key, live, oracle_counts.how_many(amount, sparsity, live))
     if gone.size == 0:
         return -1, -1, 0
     threshold = key[gone[-1]]
@@ -169,7 +157,7 @@ def random_unstructured(
     live = _live([tuple(shape) for shape in shapes], masks)
     flat = _flat(live)
     draws = philox(seed, np.arange(flat.size))
-    return _masks(_ranked(draws, flat, _how_many(amount, sparsity, flat)), live)
+    return _masks(_ranked(draws, flat, oracle_counts.how_many(amount, sparsity, flat)), live)
 
 
 def structured(norms: Any, mask: Any, dim: int, *, amount: Any) -> Array:
@@ -182,7 +170,7 @@ def structured(norms: Any, mask: Any, dim: int, *, amount: Any) -> Array:
     by_channel = np.moveaxis(_live([prior.shape], [prior])[0].copy(), dim, 0)
     others = tuple(range(1, by_channel.ndim))
     live = np.asarray(by_channel.any(axis=others))  # METH-06
-    gone = _ranked(keys(norms).reshape(-1), live, count(amount, int(live.sum())))
+    gone = _ranked(keys(norms).reshape(-1), live, oracle_counts.count(amount, int(live.sum())))
     by_channel[gone] = False
     return np.moveaxis(by_channel, 0, dim)
 

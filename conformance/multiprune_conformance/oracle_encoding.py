@@ -98,5 +98,14 @@ def read_amount(item: dict[str, Any] | None) -> Any:
     return int(value) if kind == "int" else value  # bool, text, list as JSON has them
 
 
+def read_setting(item: Any) -> Any:
+    """Read a bound or an allocation: a tagged number, a text, or an object of these by name."""
+    if not isinstance(item, dict):
+        return item
+    if isinstance(item.get("kind"), str):
+        return read_amount(item)
+    return {name: read_setting(value) for name, value in item.items()}
+
+
 class _Nothing:
     """Stands for a null that was handed over as the amount."""

@@ -6,9 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from multiprune_conformance import oracle
+from multiprune_conformance import oracle, oracle_counts
 from multiprune_conformance.oracle_dtypes import COMPLEX, FORMATS, INTEGERS, Refused, Typed, decode
-from multiprune_conformance.oracle_encoding import read_amount, read_array, read_mask, write_mask
+from multiprune_conformance.oracle_encoding import (
+    read_amount,
+    read_array,
+    read_mask,
+    read_setting,
+    write_mask,
+)
 from multiprune_conformance.oracle_file import read_file
 from multiprune_conformance.oracle_module import Module
 
@@ -21,6 +27,7 @@ TYPES = {
     "ln_structured": "structured",
     "random_structured": "structured",
 }  # METH-01
+BOUNDS = ("keep_at_least", "prune_at_most", "prune_at_least")
 
 
 class Oracle:
@@ -30,7 +37,16 @@ class Oracle:
         """Say who answers and what is declared."""
         return {
             "implementation": {"name": "oracle", "version": "1", "language": "python"},
-            "profiles": ["parity", "deterministic", "module", "random"],
+            "profiles": [
+                "parity",
+                "deterministic",
+                "module",
+                "random",
+                "scope",
+                "groups",
+                "bounds",
+                "allocation",
+            ],  # fmt: skip
             "dtypes": sorted({*FORMATS, *INTEGERS, *COMPLEX}),
         }
 
@@ -48,9 +64,9 @@ class Oracle:
         if (amount is None) == (sparsity is None):
             raise Refused("amount-type", "give one of amount and sparsity")
         if sparsity is None:
-            return {"count": oracle.count(amount, live)}
+            return {"count": oracle_counts.count(amount, live)}
         total = request["total"]
-        return {"count": oracle.count_sparsity(sparsity, total, total - live)}
+        return {"count": oracle_counts.count_sparsity(sparsity, total, total - live)}
 
     def _prune(self, request: Json) -> Json:
         return {"masks": [write_mask(mask) for mask in self._pruned(request)]}
@@ -61,8 +77,10 @@ class Oracle:
             raise Refused("pruning-type", f"{method} is {TYPES[method]}")  # METH-02
         tensors, order = _in_order(request["tensors"])
         masks = [read_mask(tensor.get("mask")) for tensor in tensors]
-        goal = _goal(request)
-        if method == "random_unstructured":
+        goal, pools = _goal(request), _pools(request)
+        if pools and method != "identity":
+            done = _in_pools(request, tensors, masks, goal | pools)
+        elif method == "random_unstructured":
             shapes = [tuple(tensor["shape"]) for tensor in tensors]
             done = oracle.random_unstructured(shapes, seed=request["seed"], masks=masks, **goal)
         elif method == "identity":
@@ -72,6 +90,14 @@ class Oracle:
             scores, signed = _scores(request, tensors), request.get("signed", False)
             done = oracle.global_unstructured(scores, masks=masks, signed=signed, **goal)
         return [done[place] for place in np.argsort(order)]
+
+    def _counts(self, request: Json) -> Json:
+        counts = []
+        for tensor, kept in zip(request["tensors"], self._pruned(request), strict=True):
+            prior = read_mask(tensor.get("mask"))
+            live = kept.size if prior is None else int((prior == 1).sum())
+            counts.append(live - int(kept.sum()))
+        return {"counts": counts}
 
     def _cut(self, request: Json) -> Json:
         tensors, _ = _in_order(request["tensors"])
@@ -118,6 +144,28 @@ class Oracle:
 
 def _goal(request: Json) -> Json:
     return {name: read_amount(request.get(name)) for name in ("amount", "sparsity")}
+
+
+def _pools(request: Json) -> Json:
+    """Return who is ranked with whom, and within which limits, where the request says so."""
+    pools = {"dim": request["dim"]} if "dim" in request else {}
+    if "scope" in request:
+        scope = request["scope"]
+        pools["scope"] = tuple(scope) if isinstance(scope, list) else scope
+    given = [name for name in (*BOUNDS, "allocation") if name in request]
+    return pools | {name: read_setting(request[name]) for name in given}
+
+
+def _in_pools(request: Json, tensors: list[Json], masks: list[Any], asked: Json) -> list[Any]:
+    named = all("name" in tensor for tensor in tensors)
+    names = [tensor["name"] for tensor in tensors] if named else None
+    if request.get("method") == "random_unstructured":
+        scores: list[Any] = [np.zeros(tuple(tensor["shape"])) for tensor in tensors]
+        asked = asked | {"seed": request["seed"]}
+    else:
+        scores = list(_scores(request, tensors))
+        asked = asked | {"signed": request.get("signed", False)}
+    return oracle.pruned(scores, masks=masks, names=names, **asked)
 
 
 def _in_order(tensors: list[Json]) -> tuple[list[Json], list[int]]:

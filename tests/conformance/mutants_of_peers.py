@@ -3,16 +3,17 @@
 import math
 
 import numpy as np
-from multiprune_conformance import oracle
+from multiprune_conformance import oracle, oracle_counts
 from multiprune_conformance.oracle_encoding import read_mask
 from multiprune_conformance.oracle_implementation import Oracle
 from mutants import breaks
 
-ranked, count, number, prune = oracle._ranked, oracle.count, oracle._number, Oracle._prune
+ranked, prune = oracle._ranked, Oracle._prune
+count, number = oracle_counts.count, oracle_counts.as_number
 NAN = oracle.keys(np.array([np.nan], dtype=np.float32))[0]
 
 
-@breaks("AMT-06", "oracle.count")
+@breaks("AMT-06", "oracle_counts.count")
 def keeps_the_last_entry(amount, live):
     """At least one entry stays in the whole model."""
     return min(count(amount, live), max(live - 1, 0))
@@ -25,7 +26,7 @@ def loses_all_at_a_nan_threshold(key, live, k):
     return np.flatnonzero(live) if gone.size and key[gone[-1]] == NAN else gone
 
 
-@breaks("AMT-02", "oracle._how_many")
+@breaks("AMT-02", "oracle_counts.how_many")
 def takes_the_quantile_of_one_less(amount, sparsity, live):
     """The k-th of n for k = int((n - 1) * ratio) + 1."""
     value = number(amount)
