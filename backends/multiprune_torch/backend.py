@@ -171,7 +171,8 @@ def _device_keys(block: torch.Tensor, fmt: Format, *, signed: bool) -> torch.Ten
     """Return the ordered keys of a block on an accelerator, as integers of torch."""
     if fmt.kind == "float" and fmt.bits > 8 and not signed:
         bits = block.view(_SIGNED[fmt.bits])
-        return (bits & (fmt.sign - 1)).clamp_(max=fmt.nan)
+        keys = (bits & (fmt.sign - 1)).clamp_(max=fmt.nan)
+        return keys.to(torch.int32) if fmt.bits == 16 else keys  # room for marks above a digit
     if fmt.bits == 64:
         raise DtypeError(
             f"{fmt.name} scores (signed={signed}) are on {block.device}. Rule: off the CPU "
@@ -183,7 +184,9 @@ def _device_keys(block: torch.Tensor, fmt: Format, *, signed: bool) -> torch.Ten
 
 
 def _as_signed(digits: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """View digits as what torch counts: they are far from the sign bit."""
+    """View digits as what torch counts; marks of pruned entries reach the sign of 16 bits only."""
+    if digits.dtype == np.uint16 and digits.size and digits.max() >= 1 << 15:
+        return digits.astype(np.int32)
     if digits.dtype.kind == "u" and digits.dtype.itemsize > 1:
         return digits.view(np.dtype(f"i{digits.dtype.itemsize}"))
     return digits

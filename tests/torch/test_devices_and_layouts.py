@@ -104,3 +104,17 @@ def test_no_layout_and_no_block_size_changes_a_mask(name, block_size, layout, mo
         lambda: multiprune.global_unstructured([dense, dense[0]], amount=0.6).masks,
         lambda: oracle.global_unstructured([array, array[0]], amount=0.6),
     )
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("on_device", [False, True])
+def test_large_tensors_of_16_bits_are_pruned_further(kind, on_device):
+    """One pass resolves all bits, so marks of pruned entries are as large as keys can be."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(1 << 17, generator=generator).to(kind)
+    mask = torch.rand(1 << 17, generator=generator) < 0.6
+    with as_on_a_device() if on_device else nullcontext():
+        (kept,) = multiprune.global_unstructured([weight], amount=0.5, masks=[mask]).masks
+    live = int(mask.sum())
+    assert kept.sum() == live - round(0.5 * live) and not (kept & ~mask).any()
+    assert weight[kept].abs().min() >= weight[mask & ~kept].abs().max()
