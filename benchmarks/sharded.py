@@ -15,7 +15,6 @@ import time
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -24,9 +23,10 @@ from multiprune_torch.backend import backend
 from multiprune_torch.collectives import Processes
 from multiprune_torch.shards import DIGIT_BITS
 
+from multiprune.bounds import Bounds
 from multiprune.cut import Cut
 from multiprune.keys import Format, format_of, key_bits, score_of
-from multiprune.ranking import find_cut
+from multiprune.search import Rows, find_cuts
 
 SIGMA, AMOUNT = 0.02, 0.8
 MODELS = {"7 B": (7e9, 224, 8), "70 B": (70e9, 560, 64), "400 B": (400e9, 882, 512)}
@@ -56,17 +56,17 @@ class Normal:
     def key_bits(self) -> int:
         return key_bits(self.fmt, signed=False)
 
-    def count_keys(self, prefix: int, shift: int, width: int) -> list[int]:
-        first = prefix << (shift + width)
-        edges = [self._below(first + (i << shift)) for i in range((1 << width) + 1)]
-        return [b - a for a, b in pairwise(edges)]
+    def count(self, prefixes: Sequence[int | None], shift: int, width: int) -> list[list[int]]:
+        first = (prefixes[0] or 0) << (shift + width)
+        start, *edges = (self._before(first + (i << shift)) for i in range((1 << width) + 1))
+        return [[edge - start for edge in edges]]
 
-    def count_positions(self, threshold: int, prefix: int, shift: int, width: int) -> list[int]:
-        ties = self._below(threshold + 1) - self._below(threshold)
-        first = prefix << (shift + width)
-        edges = [min(first + (i << shift), self.size) * ties // self.size for i in range(2**width)]
-        edges.append(min(first + (1 << (shift + width)), self.size) * ties // self.size)
-        return [b - a for a, b in pairwise(edges)]
+    def _before(self, word: int) -> int:
+        """Count the entries before a key and a position."""
+        bits = (self.size - 1).bit_length()
+        key, position = word >> bits, min(word & ((1 << bits) - 1), self.size)
+        below = self._below(key)
+        return below + position * (self._below(key + 1) - below) // self.size if position else below
 
     def _below(self, key: int) -> int:
         """Count the entries of a smaller key: those below the middle of two scores."""
@@ -87,15 +87,16 @@ def traffic(entries: Normal, tensors: int, *, replicas: bool = False) -> tuple[L
         with ledger.together() as agreed:
             agreed["nothing"] = ""
 
-    def total(counts: Sequence[int]) -> list[int]:
-        found = ledger.sum([*counts, *proof])[: len(counts)]
+    def total(rows: Rows) -> Rows:
+        (counts,) = rows
+        ledger.sum([*counts, *proof])
         proof.clear()
-        return found
+        return rows
 
     agree()  # on the selection
     agree()  # on the call
     ledger.minimum([0] * (tensors + 1))  # who owns what, and a seed
-    cut = find_cut(entries, lambda live: round(AMOUNT * live), total=total)
+    (cut,) = find_cuts(entries, lambda live: Bounds.exactly([round(AMOUNT * live[0])]), total=total)
     agree()  # that all masks are written
     ledger.sum([0] * (3 * tensors))  # the report
     return ledger, cut

@@ -15,9 +15,11 @@ from multiprune._array import Array
 from multiprune.backend import Backend
 from multiprune.blocks import Block, Share, share_out
 from multiprune.cut import Cut
+from multiprune.digits import digit_bits_for, digit_of
+from multiprune.near import Near
 from multiprune.search import Ask, Rows, Sum, find_cuts
 
-__all__ = ["Column", "Counting", "digit_bits_for"]
+__all__ = ["Column", "Counting"]
 
 _SMALL = 1 << 16
 """Below this many entries wide digits cost more than the passes that they save."""
@@ -90,6 +92,7 @@ class Counting:
         self.size = sum(column.size for column in columns) if size is None else size
         most = 8 if self.size < _SMALL else 16
         self.digit_bits = digit_bits or digit_bits_for(pools, most, 1 << 20)
+        self._near: Near | None = None
 
     def cuts(self, ask: Ask, *, total: Sum = lambda rows: rows) -> tuple[Cut, ...]:
         """Find the cut of each pool."""
@@ -99,21 +102,40 @@ class Counting:
         """Count live entries by a digit of their words; see `multiprune.search.Entries`."""
         position_bits = max((self.size - 1).bit_length(), 1)
         asked = [column for column in self.columns if prefixes[column.pool] is not None]
-        if shift >= position_bits:
+        shift_in_key, known = shift - position_bits, position_bits - shift - width
+        if shift_in_key == 0 and width < self.key_bits:
+            self._near = Near()
 
-            def digits(column: Column, start: int, stop: int) -> Array:
-                alive = None if column.alive is None else column.alive(start, stop)
-                keys, prefix = column.keys(start, stop), prefixes[column.pool]
-                return _digits(keys, alive, prefix, shift - position_bits, width, self.key_bits)
-        else:
-            known = position_bits - shift - width
+        def of_keys(column: Column, start: int, stop: int) -> Array:
+            alive = None if column.alive is None else column.alive(start, stop)
+            keys, prefix = column.keys(start, stop), prefixes[column.pool]
+            if shift_in_key or self._near is None or self._near.full:
+                return digit_of(keys, alive, prefix, shift_in_key, width, self.key_bits)
+            chosen = keys >> width == prefix
+            if alive is not None:
+                chosen &= alive
+            indices = self.backend.where(chosen)
+            self._near.add(column.pool, keys[indices], _positions(column, indices + start))
+            return keys[indices] & ((1 << width) - 1)
 
-            def digits(column: Column, start: int, stop: int) -> Array:
-                word = prefixes[column.pool] or 0
-                threshold, prefix = word >> known, word & ((1 << known) - 1)
-                return self._tied(column, start, stop, threshold, (prefix, shift, width))
+        def of_positions(column: Column, start: int, stop: int) -> Array:
+            word = prefixes[column.pool] or 0
+            threshold, prefix = word >> known, word & ((1 << known) - 1)
+            return self._tied(column, start, stop, threshold, (prefix, shift, width))
 
-        return self._count(asked, digits, 1 << width)
+        if shift_in_key >= 0:
+            return self._count(asked, of_keys, 1 << width)
+        if self._near is None or self._near.full:
+            return self._count(asked, of_positions, 1 << width)
+        rows = [self.backend.bincount(None, 1 << width) for _ in prefixes]
+        for pool, prefix in enumerate(prefixes):
+            if prefix is None:
+                continue
+            for ties in self._near.tied(pool, prefix >> known):
+                place = prefix & ((1 << known) - 1)
+                digits = digit_of(ties, None, place, shift, width, self.size.bit_length())
+                rows[pool] += self.backend.bincount(digits, 1 << width)
+        return [row.cumsum() for row in rows]
 
     def keep(self, column: int, cuts: Sequence[Cut], like: Array) -> tuple[Array, int]:
         """Make one column's mask; see `multiprune.backend.Engine`."""
@@ -183,10 +205,8 @@ class Counting:
         tied = column.keys(start, stop) == threshold
         if column.alive is not None:
             tied &= column.alive(start, stop)
-        indices = self.backend.where(tied) + start
-        spread = column.positions
-        positions = indices + column.offset if spread is None else spread(indices)
-        return _digits(positions, None, prefix, shift, width, self.size.bit_length())
+        positions = _positions(column, self.backend.where(tied) + start)
+        return digit_of(positions, None, prefix, shift, width, self.size.bit_length())
 
     def _count(
         self, columns: Sequence[Column], digits: Callable[[Column, int, int], Array], bins: int
@@ -224,28 +244,6 @@ class Counting:
         return share_out(share, columns, self.backend.block_size, self.backend.workers)
 
 
-def digit_bits_for(pools: int, most: int, counters: int) -> int:
-    """Return how many bits a pass resolves, so that all pools together have so many counters."""
-    return max(1, min(most, (counters // max(pools, 1)).bit_length() - 1))
-
-
-def _digits(
-    keys: Array, alive: Array | None, prefix: int | None, shift: int, width: int, bits: int
-) -> Array:
-    """Return one digit of live keys that start with `prefix`; of others, nothing or 2**width up."""
-    if shift + width < bits:
-        chosen = keys >> (shift + width) == prefix
-        if alive is not None:
-            chosen &= alive
-        return (keys[chosen] >> shift) & ((1 << width) - 1)
-    digits = keys >> shift if shift else keys
-    if alive is None:
-        return digits
-    if 8 * keys.dtype.itemsize == bits:
-        return digits[alive]
-    # There is room above the digit: marking pruned entries is ten times faster than selecting.
-    pruned = ~alive
-    marks = (pruned.astype if hasattr(pruned, "astype") else pruned.to)(keys.dtype)
-    marks <<= width
-    marks |= digits
-    return marks
+def _positions(column: Column, indices: Array) -> Array:
+    """Return the positions of entries of a column."""
+    return indices + column.offset if column.positions is None else column.positions(indices)

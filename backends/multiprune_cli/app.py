@@ -1,4 +1,4 @@
-"""Room: the commands and their options. Each calls the library and hands the outcome to be shown.
+"""The commands and their options. Each calls the library and hands the outcome to be shown.
 
 Nothing heavy is imported until a command runs: help is there at once.
 """
@@ -13,7 +13,17 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from multiprune_cli import shrinking
-from multiprune_cli.options import Amount, Flag, Json, MaybeWhole, Patterns, Whole
+from multiprune_cli.options import (
+    Amount,
+    Flag,
+    Json,
+    MaybeWhole,
+    Patterns,
+    Settings,
+    Whole,
+    read_scope,
+    read_setting,
+)
 from multiprune_cli.reporting import PICTURES, check_output, draw_pruned, report
 from multiprune_cli.shrinking import shrunk, unpack
 from multiprune_cli.side_by_side import compare, diff, verify
@@ -91,6 +101,12 @@ def prune(
     include: Patterns = None,
     exclude: Patterns = None,
     min_ndim: Whole = 2,
+    scope: str = "global",
+    dim: MaybeWhole = None,
+    keep_at_least: Settings = None,
+    prune_at_most: Settings = None,
+    prune_at_least: Settings = None,
+    allocation: Settings = None,
     scores: Path | None = None,
     masks: Path | None = None,
     save_masks: Path | None = None,
@@ -100,7 +116,7 @@ def prune(
     dry_run: Flag = False,
     json_: Json = False,
 ) -> None:
-    """Prune the entries of smallest magnitude, ranked over all tensors and shards together.
+    """Prune the entries of smallest magnitude, over all tensors and shards together, or in pools.
 
     Parameters
     ----------
@@ -109,11 +125,11 @@ def prune(
     output
         Where the result goes: a file, or a folder where a folder or an index was given.
     amount
-        How many entries go (1000), or the fraction of those not pruned yet (0.8).
+        How many entries are pruned (1000), or the fraction of those not pruned yet (0.8).
     sparsity
         The fraction of all entries that is zero in the end, instead of --amount.
     method
-        l1: the smallest magnitudes go; random: the lowest draws.
+        l1: the smallest magnitudes are pruned; random: the lowest draws.
     seed
         Seed of the draws.
     signed
@@ -124,6 +140,20 @@ def prune(
         Shell pattern of names that are not pruned.
     min_ndim
         The fewest dimensions of a pruned tensor.
+    scope
+        Which entries are ranked together: global, tensor, row, or n:m, such as 2:4, which keeps n
+        of each m consecutive entries and takes no amount.
+    dim
+        The dimension of the rows (0 by default), or along which groups of m run (1 by default).
+    keep_at_least
+        Keep so many entries of every tensor, or this fraction of them (0.05), or PATTERN=NUMBER;
+        give it as often as you like.
+    prune_at_most
+        Prune at most so many entries of every tensor, or this fraction, or PATTERN=NUMBER.
+    prune_at_least
+        Prune at least so many entries of every tensor, or this fraction, or PATTERN=NUMBER.
+    allocation
+        How the amount is shared out to the tensors: uniform, erk, or PATTERN=DENSITY.
     scores
         A checkpoint of scores that are ranked instead of the weights.
     masks
@@ -171,6 +201,12 @@ def prune(
                 include=include or (),
                 exclude=exclude or (),
                 min_ndim=min_ndim,
+                scope=read_scope(scope),
+                dim=dim,
+                keep_at_least=read_setting(keep_at_least, "keep-at-least"),
+                prune_at_most=read_setting(prune_at_most, "prune-at-most"),
+                prune_at_least=read_setting(prune_at_least, "prune-at-least"),
+                allocation=read_setting(allocation, "allocation"),
                 scores=scores,
                 masks=masks,
                 save_masks=save_masks,

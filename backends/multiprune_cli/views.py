@@ -105,6 +105,7 @@ def show_report(found: Portrait) -> None:
 
 def _show_table(report: Report) -> None:
     print(str(report).partition("\n")[0])
+    several = any(t.threshold is not None for t in report.tensors)
     rows = [
         (
             t.name,
@@ -112,11 +113,13 @@ def _show_table(report: Report) -> None:
             f"{t.size:,}",
             percent(t.sparsity),
             bar(t.sparsity),
+            *(("" if t.threshold is None else f"{t.threshold:.6g}",) if several else ()),
             t.note,
         )
         for t in sorted(report.tensors, key=lambda t: natural(t.name))
     ]
-    show(("tensor", "shape", "entries", "pruned", "", ""), rows, (2, 3))
+    head = ("tensor", "shape", "entries", "pruned", "", *(("threshold",) if several else ()), "")
+    show(head, rows, (2, 3))
     if report.collapsed:
         names = ", ".join(report.collapsed)
         print(f"warning: {len(report.collapsed)} collapsed (99 % and more pruned): {names}")

@@ -71,12 +71,13 @@ def prune_sharded(
             entries.check_whole(question.scope)
         draws_seed |= isinstance(ours, RandomUnstructured) and seed is None
         agreed["the amount"] = f"amount={target.amount!r}, sparsity={target.sparsity!r}"
-        agreed["the scope and the bounds"] = (
-            f"scope={question.scope}, dim={question.scope.dim}, {question.limits}, "
-            f"allocation={question.allocation!r}, pools={pools.of}"
-        )
         agreed["the method"] = f"{type(method).__name__}, {seed=}, {draws_seed=}, {keep_dense=}"
         agreed["the parameters"] = "\n".join(map(line_of, places))
+        where = question.scope
+        agreed["the scope and the bounds"] = (
+            f"scope={where}, {where.labels}, dim={where.dim}, {question.limits}, "
+            f"allocation={question.allocation!r}"
+        )
         ranked: Sequence[Any] = call.scores or ["no scores"] * len(places)
         agreed["the importance scores"] = "\n".join(
             f"{getattr(score, 'dtype', score)} for {place}"

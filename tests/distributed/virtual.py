@@ -23,9 +23,11 @@ from multiprune_torch.shards import ShardedEntries
 from torch.distributed.tensor import Replicate, Shard
 from torch.distributed.tensor.placement_types import _StridedShard
 
-from multiprune.amount import Target
+import multiprune
+from multiprune.bounds import Bounds
 from multiprune.errors import MultipruneError
-from multiprune.ranking import find_cut
+from multiprune.question import Question
+from multiprune.search import find_cuts
 
 sys.path.append(str(Path(__file__).parents[1] / "scale"))
 from cases import case_of
@@ -122,17 +124,14 @@ def held_by(way: Way, tensor: torch.Tensor, mask: Any, rank: int) -> Held:
 class Everybody:
     """All ranks' entries at once: what an all-reduce would see."""
 
-    def __init__(self, ranks: list[ShardedEntries]) -> None:
-        self.ranks, counted = ranks, ranks[0].counted
-        self.size, self.key_bits, self.digit_bits = counted.size, counted.key_bits, 11
+    def __init__(self, ranks: list[ShardedEntries], counted: list[Any]) -> None:
+        self.ranks, self.counted, first = ranks, counted, counted[0]
+        self.size, self.key_bits, self.digit_bits = first.size, first.key_bits, first.digit_bits
         others = [r.proof() for r in ranks[1:]]
         self.proof = [sum(numbers) for numbers in zip(*others, strict=True)] or None
 
-    def count_keys(self, *digit: int) -> list[int]:
-        return self._added([r.counted.count_keys(*digit) for r in self.ranks])
-
-    def count_positions(self, *digit: int) -> list[int]:
-        return self._added([r.counted.count_positions(*digit) for r in self.ranks])
+    def count(self, *digit: Any) -> list[Any]:
+        return [sum(rows) for rows in zip(*(c.count(*digit) for c in self.counted), strict=True)]
 
     def total(self) -> Any:
         """The first rank's sum, to which the others add their proofs of ownership."""
@@ -146,10 +145,6 @@ class Everybody:
 
         return self.ranks[0].total(_first(add))
 
-    @staticmethod
-    def _added(vectors: list[Any]) -> list[int]:
-        return [sum(numbers) for numbers in zip(*vectors, strict=True)]
-
 
 def _first(add: Any) -> Any:
     """Only the first call carries the proof."""
@@ -157,9 +152,9 @@ def _first(add: Any) -> Any:
     return lambda numbers: calls.pop()(numbers) if calls else list(numbers)
 
 
-def scaled(numbers: Any) -> list[int]:
+def scaled(rows: Any) -> list[Any]:
     """Every rank stands for a million: counters beyond 32 bits, beyond float64 at the largest."""
-    return (torch.tensor(list(numbers), dtype=torch.int64) * 2**20).tolist()
+    return [np.asarray(row, dtype=np.int64) * 2**20 for row in rows]
 
 
 def difference(seed: int, number: int) -> str | None:
@@ -190,22 +185,32 @@ def difference(seed: int, number: int) -> str | None:
     ranks = [ShardedEntries(shards) for shards in held]
     for entries in ranks:
         entries.own(owners, random_seed)
-    everybody, target = Everybody(ranks), Target(**case.goal)
-    found = find_cut(
-        everybody, lambda live: target.count(everybody.size, live), total=everybody.total()
-    )
-    million = find_cut(
+    names = [str(i) for i in range(len(shapes))]
+    where = Question.of(multiprune.L1Unstructured, case.goal)[1]
+    pools = where.pools(names, shapes)
+    engines = [entries.engines(where, pools, names) for entries in ranks]
+    everybody = Everybody(ranks, [counted for counted, _ in engines])
+    cuts = find_cuts(
         everybody,
-        lambda live: target.count(everybody.size, live >> 20) << 20,
-        total=scaled,
+        lambda live: where.bounds(pools, live, names, shapes),
+        pools=len(pools.sizes),
+        total=everybody.total(),
     )
-    if (million.threshold, million.position) != (found.threshold, found.position):
-        return f"scaled: {million} is not {found}"
+
+    def scaled_bounds(live: Any) -> Bounds:
+        bounds = where.bounds(pools, [n >> 20 for n in live], names, shapes)
+        low, high = ([n << 20 for n in each] for each in (bounds.low, bounds.high))
+        return Bounds(bounds.total << 20, low, high)
+
+    millions = find_cuts(everybody, scaled_bounds, pools=len(pools.sizes), total=scaled)
+    for million, cut in zip(millions, cuts, strict=True):
+        if (million.threshold, million.position) != (cut.threshold, cut.position):
+            return f"scaled: {million} is not {cut}"
     for i, (want, way) in enumerate(zip(expected, ways, strict=True)):
-        for rank, entries in enumerate(ranks):
+        for rank in range(len(ranks)):
             wanted = cut_by(way, torch.from_numpy(np.array(want)), rank)
             mask = torch.empty(wanted.shape, dtype=torch.bool)
-            entries.held.write(i, found, mask)
+            engines[rank][1].write(i, cuts, mask)
             if not torch.equal(mask, wanted):
                 return f"tensor {i} on rank {rank} of {tuple(world.shape)}, {way}:\n{case}"
     return ""

@@ -11,7 +11,8 @@ from multiprune_conformance import oracle
 
 import multiprune
 from multiprune.errors import MultipruneError
-from multiprune.plan import Ranking
+from multiprune.plan import plan
+from multiprune.question import Question
 
 Put = Callable[[Any], Any]
 
@@ -66,7 +67,7 @@ def _by_us(case: Case, put: Put) -> Any:
             return [np.asarray(multiprune.mask_of(tensor, _method(case), mask))]
         if case.what == "cut" and not _is_faulty(case):
             smallest = multiprune.L1Unstructured(signed=case.signed, **case.goal)
-            cut = Ranking(tensors, smallest, masks).cut()
+            (cut,) = plan(tensors, Question(smallest.target), smallest, masks).cuts
             return [np.array([cut.threshold, cut.position, cut.ties], dtype=object)]
         method: type[multiprune.PruningMethod] = multiprune.L1Unstructured
         options: dict[str, Any] = {"signed": case.signed}
