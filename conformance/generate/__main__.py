@@ -11,12 +11,16 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import accepts  # noqa: E402
+import allocations  # noqa: E402
 import amounts  # noqa: E402
+import bounded  # noqa: E402
+import groups  # noqa: E402
 import mask_files  # noqa: E402
 import methods_and_draws  # noqa: E402
 import modules  # noqa: E402
 import numbers_and_types  # noqa: E402
 import order  # noqa: E402
+import pools  # noqa: E402
 from craft import Area, Json  # noqa: E402
 
 SUITE = HERE.parent / "multiprune_conformance"
@@ -61,7 +65,10 @@ def with_examples(spec: str, vectors: list[Json]) -> str:
 
 def main(folder: Path = SUITE) -> int:
     """Write everything into a folder and return the exit code."""
-    rooms = (amounts, numbers_and_types, order, methods_and_draws, mask_files, modules)
+    rooms = (
+        amounts, numbers_and_types, order, methods_and_draws, mask_files, modules, pools, groups,
+        bounded, allocations,
+    )  # fmt: skip
     areas: list[Area] = [area for room in rooms for area in room.build()]
     accepts.cite(areas)
     (folder / "vectors").mkdir(parents=True, exist_ok=True)

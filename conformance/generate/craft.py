@@ -16,6 +16,11 @@ from multiprune_conformance.oracle_implementation import Oracle, _in_order, _sco
 
 Json = dict[str, Any]
 LARGE = 256  # masks above this size are stored as a count and a digest
+DRAWN = {  # which bits of the generator's state make an entry
+    "float64": (0, "bfefffff"), "float32": (0, "bf7fffff"), "bfloat16": (16, "bf7f"),
+    "float16": (16, "bbff"), "float8_e4m3fn": (24, "ff"), "float8_e5m2": (24, "ff"),
+    "int8": (24, "ff"), "uint8": (24, "ff"), "int32": (0, "800000ff"),
+}  # fmt: skip
 
 
 class Area:
@@ -167,6 +172,18 @@ def bits(words: list[str], dtype: str, shape: list[int] | None = None, **more: A
     return {"dtype": dtype, "shape": shape or [len(words)], "bits": words, **more}
 
 
+def drawn(shape: list[int], start: int, dtype: str = "float32", **more: Any) -> Json:
+    """Return an array of the protocol that a generator fills, with ties in narrow dtypes."""
+    shift, keep = DRAWN[dtype]
+    rule = {"start": start, "shift": shift, "mask": keep}
+    return {"dtype": dtype, "shape": shape, "lcg": rule, **more}
+
+
+def drawn_mask(shape: list[int], start: int) -> Json:
+    """Return a mask of the protocol that a generator fills: about half of it is 1."""
+    return {"shape": shape, "lcg": {"start": start, "shift": 20, "mask": "1"}}
+
+
 def mask(data: Any) -> Json:
     """Return a mask of the protocol from nested lists."""
     values = np.array(data)
@@ -183,4 +200,12 @@ def part(value: float | str) -> Json:
     return {"kind": "float", "value": value}
 
 
-__all__ = ["Area", "array", "bits", "mask", "number", "part", "read_amount", "whole"]
+def ratio(top: int, bottom: int) -> Json:
+    """Return a fraction as an amount or a share."""
+    return {"kind": "fraction", "value": [top, bottom]}
+
+
+__all__ = [
+    "Area", "array", "bits", "drawn", "drawn_mask", "mask", "number", "part", "ratio",
+    "read_amount", "whole",
+]  # fmt: skip

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 Json = dict[str, Any]
-PROFILES = {"parity", "deterministic", "module", "random"}
+PROFILES = {
+    "parity", "deterministic", "module", "random", "scope", "groups", "bounds", "allocation",
+}  # fmt: skip
 OPERATIONS = {
-    "count", "prune", "cut", "structured", "draws", "promote", "pack", "read_masks", "module",
+    "count", "prune", "counts", "cut", "structured", "draws", "promote", "pack", "read_masks",
+    "module",
 }  # fmt: skip
 DTYPES = {
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",

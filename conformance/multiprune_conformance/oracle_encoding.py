@@ -18,6 +18,7 @@ from multiprune_conformance.oracle_dtypes import (
 )
 
 MULTIPLIER, INCREMENT = 1664525, 1013904223
+SETTINGS = ("keep_at_least", "prune_at_most", "prune_at_least", "allocation")
 
 
 def read_array(item: dict[str, Any]) -> Typed:
@@ -77,6 +78,16 @@ def write_mask(mask: Array) -> dict[str, Any]:
     return {"shape": list(mask.shape), "data": [int(bit) for bit in mask.reshape(-1)]}
 
 
+def pruned_now(tensors: list[dict[str, Any]], masks: list[dict[str, Any]]) -> list[int]:
+    """Count what answered masks prune of tensors, beyond the prior masks of these."""
+    counts = []
+    for tensor, mask in zip(tensors, masks, strict=True):
+        prior = read_mask(tensor.get("mask"))
+        live = len(mask["data"]) if prior is None else int((prior == 1).sum())
+        counts.append(live - sum(mask["data"]))
+    return counts
+
+
 def read_amount(item: dict[str, Any] | None) -> Any:
     """Read a tagged amount as the Python or NumPy object that it stands for."""
     if item is None:
@@ -105,6 +116,14 @@ def read_setting(item: Any) -> Any:
     if isinstance(item.get("kind"), str):
         return read_amount(item)
     return {name: read_setting(value) for name, value in item.items()}
+
+
+def read_pools(request: dict[str, Any]) -> dict[str, Any]:
+    """Read who is ranked with whom, and within which limits, where a request says so."""
+    pools = {name: request[name] for name in ("scope", "dim") if name in request}
+    if isinstance(pools.get("scope"), list):
+        pools["scope"] = tuple(pools["scope"])
+    return pools | {name: read_setting(request[name]) for name in SETTINGS if name in request}
 
 
 class _Nothing:

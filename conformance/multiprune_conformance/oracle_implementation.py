@@ -9,10 +9,11 @@ import numpy as np
 from multiprune_conformance import oracle, oracle_counts
 from multiprune_conformance.oracle_dtypes import COMPLEX, FORMATS, INTEGERS, Refused, Typed, decode
 from multiprune_conformance.oracle_encoding import (
+    pruned_now,
     read_amount,
     read_array,
     read_mask,
-    read_setting,
+    read_pools,
     write_mask,
 )
 from multiprune_conformance.oracle_file import read_file
@@ -27,7 +28,9 @@ TYPES = {
     "ln_structured": "structured",
     "random_structured": "structured",
 }  # METH-01
-BOUNDS = ("keep_at_least", "prune_at_most", "prune_at_least")
+PROFILES = (
+    "parity", "deterministic", "module", "random", "scope", "groups", "bounds", "allocation",
+)  # fmt: skip
 
 
 class Oracle:
@@ -37,16 +40,7 @@ class Oracle:
         """Say who answers and what is declared."""
         return {
             "implementation": {"name": "oracle", "version": "1", "language": "python"},
-            "profiles": [
-                "parity",
-                "deterministic",
-                "module",
-                "random",
-                "scope",
-                "groups",
-                "bounds",
-                "allocation",
-            ],  # fmt: skip
+            "profiles": list(PROFILES),
             "dtypes": sorted({*FORMATS, *INTEGERS, *COMPLEX}),
         }
 
@@ -77,7 +71,7 @@ class Oracle:
             raise Refused("pruning-type", f"{method} is {TYPES[method]}")  # METH-02
         tensors, order = _in_order(request["tensors"])
         masks = [read_mask(tensor.get("mask")) for tensor in tensors]
-        goal, pools = _goal(request), _pools(request)
+        goal, pools = _goal(request), read_pools(request)
         if pools and method != "identity":
             done = _in_pools(request, tensors, masks, goal | pools)
         elif method == "random_unstructured":
@@ -92,12 +86,7 @@ class Oracle:
         return [done[place] for place in np.argsort(order)]
 
     def _counts(self, request: Json) -> Json:
-        counts = []
-        for tensor, kept in zip(request["tensors"], self._pruned(request), strict=True):
-            prior = read_mask(tensor.get("mask"))
-            live = kept.size if prior is None else int((prior == 1).sum())
-            counts.append(live - int(kept.sum()))
-        return {"counts": counts}
+        return {"counts": pruned_now(request["tensors"], self._prune(request)["masks"])}
 
     def _cut(self, request: Json) -> Json:
         tensors, _ = _in_order(request["tensors"])
@@ -144,16 +133,6 @@ class Oracle:
 
 def _goal(request: Json) -> Json:
     return {name: read_amount(request.get(name)) for name in ("amount", "sparsity")}
-
-
-def _pools(request: Json) -> Json:
-    """Return who is ranked with whom, and within which limits, where the request says so."""
-    pools = {"dim": request["dim"]} if "dim" in request else {}
-    if "scope" in request:
-        scope = request["scope"]
-        pools["scope"] = tuple(scope) if isinstance(scope, list) else scope
-    given = [name for name in (*BOUNDS, "allocation") if name in request]
-    return pools | {name: read_setting(request[name]) for name in given}
 
 
 def _in_pools(request: Json, tensors: list[Json], masks: list[Any], asked: Json) -> list[Any]:

@@ -36,8 +36,9 @@ def told(tmp_path, body, timeout=10.0, only="AMT-05"):
     script = tmp_path / "impl.py"
     script.write_text(f"{START}        {body}\n", encoding="utf-8")
     process = Process(f"{sys.executable} {script}", timeout)
+    declared = [v["id"] for v in SUITE.select([only]).vectors if v["profile"] == "parity"]
     try:
-        return judge(SUITE.select([only]), process, {})
+        return judge(SUITE.select(declared), process, {})
     finally:
         process.close()
 

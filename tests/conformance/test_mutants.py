@@ -3,12 +3,16 @@
 import json
 import re
 
+import mutants_of_allocations
+import mutants_of_bounds
 import mutants_of_counts
+import mutants_of_groups
 import mutants_of_keys
 import mutants_of_methods
 import mutants_of_modules
 import mutants_of_order
 import mutants_of_peers
+import mutants_of_pools
 import pytest
 from multiprune_conformance import cli
 from multiprune_conformance.judge import judge
@@ -18,13 +22,14 @@ from mutants import MUTANTS, Mutant
 
 ROOMS = (
     mutants_of_counts, mutants_of_keys, mutants_of_order, mutants_of_methods, mutants_of_modules,
-    mutants_of_peers,
+    mutants_of_peers, mutants_of_pools, mutants_of_groups, mutants_of_bounds,
+    mutants_of_allocations,
 )  # fmt: skip
 SUITE = load()
 
 
 def test_there_are_at_least_thirty_mutants():
-    assert len(ROOMS) == 6
+    assert len(ROOMS) == 10
     assert len(MUTANTS) >= 30
 
 
