@@ -120,7 +120,7 @@ class Local:
                 continue
             for _, start, stop in self._blocks(number):
                 live = self.parts[number].split(column.alive(start, stop)).sum(1)
-                for count in set(live.tolist()):
+                for count in self._distinct(live, number):
                     self._count(number, count)
         return ()
 
@@ -160,7 +160,7 @@ class Local:
         else:
             live = alive.sum(1)
             count = live + 0
-            for each in set(live.tolist()):
+            for each in self._distinct(live, number):
                 count[live == each] = self._count(number, each)
             count = count[:, None]
         few = parts.entries <= _COMPARED
@@ -181,6 +181,13 @@ class Local:
         """Return how many entries are pruned of a pool with so many live ones."""
         label = f"tensor {self.names[number]}, in one of its rows"
         return count_in(self.target, label, self.parts[number].entries, live)
+
+    def _distinct(self, live: Array, number: int) -> list[int]:
+        """Return the different numbers of live entries; where pools are many, without a list."""
+        bins = self.parts[number].entries + 1
+        if live.shape[0] <= bins:
+            return sorted(set(live.tolist()))
+        return [i for i, n in enumerate(self.backend.bincount(live, bins).tolist()) if n]
 
     def _selected(self, pools: Array, alive: Array | None, count: Any) -> Array:
         """Return what is kept, by the key of the last entry that is pruned of each pool."""

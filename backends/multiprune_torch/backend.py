@@ -6,6 +6,7 @@ and torch counts digits twice faster. On an accelerator everything stays there b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import array_api_compat.torch
@@ -13,17 +14,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from multiprune.backend import Engine
 from multiprune.draws import draws
-from multiprune.errors import DtypeError
 from multiprune.keys import Format, order
+from multiprune.local import Local
+from multiprune.order import Order
+from multiprune.plan import columns_of
+from multiprune.question import Question
+from multiprune.scope import Pools
+from multiprune_torch.device import OnDevice
+from multiprune_torch.device_keys import SIGNED, device_keys
 from multiprune_torch.errors import LayoutError
 from multiprune_torch.layout import is_sharded
 
 __all__ = ["TorchBackend", "backend", "host_keys"]
 
 Keys = npt.NDArray[Any] | torch.Tensor
-
-_SIGNED = {8: torch.int8, 16: torch.int16, 32: torch.int32, 64: torch.int64}
 
 
 class TorchBackend:
@@ -37,6 +43,26 @@ class TorchBackend:
     def workers(self) -> int:
         """As many threads as torch uses."""
         return torch.get_num_threads()
+
+    def engine(
+        self,
+        scores: Sequence[torch.Tensor],
+        masks: Sequence[torch.Tensor | None],
+        order: Order,
+        question: Question,
+        pools: Pools,
+    ) -> Engine | None:
+        """Return what ranks tensors that are all on one accelerator; None for others."""
+        tensors = [*scores, *(mask for mask in masks if mask is not None)]
+        if not _is_on_one_accelerator(tensors):
+            return None
+        there = _Accelerator(scores[0].device)
+        if not question.scope.is_small:
+            return OnDevice(scores, masks, order, pools, there)
+        columns = columns_of(there, scores, order, masks, pools)
+        names = [label.removeprefix("tensor ") for label in pools.labels]
+        shapes = [tuple(score.shape) for score in scores]
+        return Local(columns, names, shapes, question.scope, question.target, there)
 
     def dtype_name(self, tensor: torch.Tensor) -> str:
         """Return the dtype's name."""
@@ -66,7 +92,7 @@ class TorchBackend:
             block = block.abs()
         if block.device.type == "cpu":
             return host_keys(block, fmt.real, signed=signed)
-        return _device_keys(block, fmt.real, signed=signed)
+        return device_keys(block, fmt.real, signed=signed)
 
     def draws(self, seed: int, start: int, stop: int) -> Keys:
         """Return the random keys of a run of positions."""
@@ -131,7 +157,7 @@ class TorchBackend:
         if name.startswith(("bfloat", "float8")):
             import ml_dtypes  # NumPy has no such dtype of its own
 
-            bits = host.view(_SIGNED[8 * host.element_size()]).numpy()
+            bits = host.view(SIGNED[8 * host.element_size()]).numpy()
             return bits.view(np.dtype(getattr(ml_dtypes, name)))
         return host.numpy()
 
@@ -142,6 +168,35 @@ class TorchBackend:
             bits = np.ascontiguousarray(array).view(np.dtype(f"i{array.dtype.itemsize}"))
             return torch.from_numpy(bits.copy()).view(dtype).reshape(array.shape)
         return torch.from_numpy(np.array(array, order="C"))
+
+
+class _Accelerator(TorchBackend):
+    """Tensors of one accelerator: its kernels want large blocks, and one thread to start them."""
+
+    block_size = 1 << 23
+    workers = 1
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def keys(self, block: torch.Tensor, fmt: Format, *, signed: bool) -> torch.Tensor:
+        """Return a block's ordered keys as integers of torch."""
+        block = block.to(getattr(torch, fmt.name))
+        return device_keys(block.abs() if fmt.kind == "complex" else block, fmt.real, signed=signed)
+
+    def draws(self, seed: int, start: int, stop: int) -> torch.Tensor:
+        """Return the random keys of a run of positions, made on the CPU."""
+        numbers = draws(seed, start, stop, xp=np).astype(np.int64)
+        return torch.from_numpy(numbers).to(self.device)
+
+    def alive(self, mask: torch.Tensor) -> torch.Tensor:
+        """Return a block of a prior mask as booleans of torch."""
+        return mask == 1
+
+
+def _is_on_one_accelerator(tensors: Sequence[torch.Tensor]) -> bool:
+    devices = {tensor.device for tensor in tensors}
+    return len(devices) == 1 and devices.pop().type != "cpu"
 
 
 def _smallest(keys: npt.NDArray[Any], alive: Any, count: Any) -> npt.NDArray[Any]:
@@ -163,24 +218,8 @@ def host_keys(block: torch.Tensor, fmt: Format, *, signed: bool) -> npt.NDArray[
 def _host_bits(block: torch.Tensor) -> npt.NDArray[Any]:
     """View a CPU block's bit patterns as unsigned integers."""
     unsigned = np.dtype(f"u{block.element_size()}")
-    bits: npt.NDArray[Any] = block.view(_SIGNED[8 * block.element_size()]).numpy().view(unsigned)
+    bits: npt.NDArray[Any] = block.view(SIGNED[8 * block.element_size()]).numpy().view(unsigned)
     return bits
-
-
-def _device_keys(block: torch.Tensor, fmt: Format, *, signed: bool) -> torch.Tensor:
-    """Return the ordered keys of a block on an accelerator, as integers of torch."""
-    if fmt.kind == "float" and fmt.bits > 8 and not signed:
-        bits = block.view(_SIGNED[fmt.bits])
-        keys = (bits & (fmt.sign - 1)).clamp_(max=fmt.nan)
-        return keys.to(torch.int32) if fmt.bits == 16 else keys  # room for marks above a digit
-    if fmt.bits == 64:
-        raise DtypeError(
-            f"{fmt.name} scores (signed={signed}) are on {block.device}. Rule: off the CPU "
-            "integers and signed scores of 64 bits are not ranked: torch has no unsigned ones. "
-            "Move the scores to the CPU, or convert them to float32."
-        )
-    keys = host_keys(block.cpu(), fmt, signed=signed).astype(np.int64)
-    return torch.from_numpy(keys).to(block.device)
 
 
 def _as_signed(digits: npt.NDArray[Any]) -> npt.NDArray[Any]:

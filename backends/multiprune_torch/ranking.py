@@ -104,6 +104,7 @@ def entry_masks(
         parts = [score, mask] if prior is None else [score, mask, prior]
         fits = (
             isinstance(method, algebra.L1Unstructured)
+            and isinstance(ranked.engine, Counting)
             and bool(ranked.cuts)
             and mask.dtype in _INTEGERS
             and backend.dtype_name(mask) == ranked.order.ranked.name

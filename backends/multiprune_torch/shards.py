@@ -230,7 +230,8 @@ def _column(shard: Shard, offset: int, order: Order, pool: int) -> Column:
 
     def alive(i: int, j: int) -> Any:
         assert prior is not None
-        return backend.alive(backend.flat(prior, i, j))
+        block = backend.flat(prior, i, j)
+        return backend.alive(block if seed is None else block.cpu())  # beside the keys
 
     return Column(
         layout.size,
