@@ -6,16 +6,11 @@ a file of its own.
 
 from __future__ import annotations
 
-import math
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 import multiprune
-from multiprune import packed
 from multiprune.amount import Target
 from multiprune.cut import Cut
 from multiprune.draws import as_seed, draws
@@ -23,10 +18,18 @@ from multiprune.errors import MultipruneError
 from multiprune.keys import promote
 from multiprune.plan import Plan, plan
 from multiprune.question import Question
+from multiprune_conformance.examples.multiprune_files import Files
 from multiprune_conformance.oracle_dtypes import FORMATS, Refused
-from multiprune_conformance.oracle_encoding import read_amount, read_array, read_mask, write_mask
+from multiprune_conformance.oracle_encoding import (
+    read_amount,
+    read_array,
+    read_mask,
+    read_pools,
+    write_mask,
+)
 
 Json = dict[str, Any]
+ONE: Json = {"shape": [1], "data": [1]}
 METHODS = {
     "l1_unstructured": multiprune.L1Unstructured,
     "random_unstructured": multiprune.RandomUnstructured,
@@ -36,7 +39,10 @@ METHODS = {
     "random_structured": multiprune.RandomStructured,
 }
 OPTIONS = ("signed", "seed", "dim")
-OPERATIONS = ["count", "prune", "cut", "structured", "draws", "promote", "pack", "read_masks"]
+POOLS = ["scope", "groups", "bounds", "allocation"]
+OPERATIONS = [
+    "count", "prune", "counts", "cut", "structured", "draws", "promote", "pack", "read_masks",
+]  # fmt: skip
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 DTYPES = [*INTEGERS, *FORMATS, "complex64", "complex128"]
 
@@ -45,7 +51,7 @@ class Skipped(Exception):  # noqa: N818 - no error: the framework has no such th
     """The framework cannot hold what is asked."""
 
 
-class OnNumpy:
+class OnNumpy(Files):
     """NumPy arrays, ml_dtypes included."""
 
     name = "numpy"
@@ -57,7 +63,7 @@ class OnNumpy:
         told = {"name": f"multiprune on {self.name}", "version": multiprune.__version__}
         return {
             "implementation": {**told, "language": "python"},
-            "profiles": ["parity", "deterministic", "random"],
+            "profiles": ["parity", "deterministic", "random", *POOLS],
             "dtypes": self.dtypes,
             "operations": self.operations,
         }
@@ -113,6 +119,23 @@ class OnNumpy:
         return {"draws": [int(draws(seed, p, p + 1, xp=np)[0]) for p in places]}
 
     def _prune(self, request: Json) -> Json:
+        tensors, method, scores, masks, options = self._asked(request)
+        done = self.prune(tensors, method, scores, masks, options)
+        found = done.values() if isinstance(done, dict) else done
+        return {"masks": [write_mask(np.asarray(mask)) for mask in found]}
+
+    def _counts(self, request: Json) -> Json:
+        """Tell what the report says, less what was pruned before."""
+        tensors, method, scores, masks, options = self._asked(request)
+        done = multiprune.global_unstructured(tensors, method, scores, masks=masks, **options)
+        pruned = {each.name: each.pruned for each in done.report.tensors}
+        priors: Any = [read_mask(item.get("mask", ONE)) for item in request["tensors"]]
+        before = [int((prior == 0).sum()) for prior in priors]
+        names = [item.get("name", str(i)) for i, item in enumerate(request["tensors"])]
+        return {"counts": [pruned[name] - n for name, n in zip(names, before, strict=True)]}
+
+    def _asked(self, request: Json) -> tuple[Any, ...]:
+        """Return tensors, method, scores, masks and options of a pruning."""
         tensors = request["tensors"]
         given: Any = [self.array(tensor) for tensor in tensors]
         masks: Any = [self.mask(tensor.get("mask")) for tensor in tensors]
@@ -123,11 +146,13 @@ class OnNumpy:
             masks = dict(zip(names, masks, strict=True))
             if "scores" in request:
                 scores = {name: self.array(item) for name, item in request["scores"].items()}
-        options = {key: request[key] for key in OPTIONS if key in request} | self.goal(request)
         method = METHODS[request.get("method", "l1_unstructured")]
-        done = self.prune(given, method, scores, masks, options)
-        found = done.values() if isinstance(done, dict) else done
-        return {"masks": [write_mask(np.asarray(mask)) for mask in found]}
+        return given, method, scores, masks, self.options(request)
+
+    def options(self, request: Json) -> Json:
+        """Return what is asked of a pruning, as the doors take it."""
+        plain = {key: request[key] for key in OPTIONS if key in request}
+        return plain | read_pools(request) | self.goal(request)
 
     def prune(self, tensors: Any, method: Any, scores: Any, masks: Any, options: Json) -> Any:
         """Prune arrays together and return their masks in the structure that was given."""
@@ -150,7 +175,7 @@ class OnNumpy:
         return ranked.cuts[0]
 
     def _structured(self, request: Json) -> Json:
-        options = {key: request[key] for key in OPTIONS if key in request} | self.goal(request)
+        options = self.options(request)
         if "n" in request:
             n = request["n"]
             options["n"] = float(n) if n in ("Infinity", "-Infinity", "NaN") else n
@@ -160,34 +185,6 @@ class OnNumpy:
         held = self.array(request) if "dtype" in request else self.put(np.ones(request["shape"]))
         kept = multiprune.mask_of(held, method, self.mask(request.get("mask")))
         return {"masks": [write_mask(np.asarray(kept))]}
-
-    def _pack(self, request: Json) -> Json:
-        arrays = {item["name"]: np.asarray(read_mask(item)) == 1 for item in request["masks"]}
-        masks = {name: (array.shape, array.tobytes()) for name, array in arrays.items()}
-        held, metadata = packed.encode(masks)
-        if packed.decode(held, metadata) != masks:
-            raise ValueError("what was packed does not come back")
-        return {"packed": [held[name].hex() for name in masks], "digest": metadata["sha256"]}
-
-    def _read_masks(self, request: Json) -> Json:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "masks.safetensors"
-            path.write_bytes(bytes.fromhex(request["file"]))
-            try:
-                masks = self.load(path)
-            except SafetensorError:
-                return {"error": "mask-file"}
-        return {"named": {name: write_mask(np.asarray(mask)) for name, mask in masks.items()}}
-
-    def load(self, path: Path) -> Json:
-        """Read a mask file; opening it is no matter of the algebra, which decodes it."""
-        with safe_open(path, framework="numpy") as file:
-            held = {name: file.get_tensor(name).tobytes() for name in file.keys()}  # noqa: SIM118
-            found = packed.decode(held, file.metadata() or {})
-        return {
-            name: np.frombuffer(bits, dtype=bool, count=math.prod(shape)).reshape(shape)
-            for name, (shape, bits) in found.items()
-        }
 
 
 def _numpy(name: str) -> Any:

@@ -12,14 +12,8 @@ import jax
 import multiprune_jax
 import numpy as np
 
-from multiprune_conformance.examples.multiprune_arrays import (
-    METHODS,
-    OPTIONS,
-    Json,
-    OnNumpy,
-    Skipped,
-)
-from multiprune_conformance.oracle_encoding import write_mask
+from multiprune_conformance.examples.multiprune_arrays import METHODS, Json, OnNumpy, Skipped
+from multiprune_conformance.oracle_encoding import pruned_now, write_mask
 
 # The protocol's arrays of 64 bits are JAX's only with this.
 jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
@@ -36,11 +30,22 @@ class OnJax(OnNumpy):
             raise Skipped(f"JAX has no {array.dtype.name}")
         return jax.numpy.asarray(array)
 
+    def _counts(self, request: Json) -> Json:
+        return {"counts": pruned_now(request["tensors"], self._prune(request)["masks"])}
+
+    def options(self, request: Json) -> Json:
+        """Return what is asked, in dimensions as the protocol has them by default."""
+        options = super().options(request)
+        if options.get("scope") == "row":
+            return {"dim": 0} | options
+        return {"dim": 1} | options if isinstance(options.get("scope"), tuple) else options
+
     def _prune(self, request: Json) -> Json:
         # A tree's leaves stand in the order of their names: a list's places become such.
         names = [item.get("name") for item in request["tensors"]]
         if None in names:
-            names = [f"{place:06}" for place in range(len(names))]
+            digits = len(str(len(names) - 1))
+            names = [f"{place:0{digits}}" for place in range(len(names))]
         held = {n: self.array(t) for n, t in zip(names, request["tensors"], strict=True)}
         masks = {
             name: self.mask(item["mask"])
@@ -50,7 +55,7 @@ class OnJax(OnNumpy):
         scores = None
         if "scores" in request:
             scores = {name: self.array(item) for name, item in request["scores"].items()}
-        options = {key: request[key] for key in OPTIONS if key in request} | self.goal(request)
+        options = self.options(request)
         method = METHODS[request.get("method", "l1_unstructured")]
 
         def pruned(tree: Any, scores: Any) -> Any:
@@ -63,7 +68,7 @@ class OnJax(OnNumpy):
         return {"masks": [write_mask(np.asarray(found[name])) for name in names]}
 
     def _structured(self, request: Json) -> Json:
-        options = {key: request[key] for key in OPTIONS if key in request} | self.goal(request)
+        options = self.options(request)
         if "n" in request:
             n = request["n"]
             options["n"] = float(n) if n in ("Infinity", "-Infinity", "NaN") else n
@@ -92,7 +97,7 @@ class UnderJit(OnJax):
     """The same functions, traced: leaves and scores have no values, amounts and masks have."""
 
     name = "JAX, under jit"
-    operations = ["prune", "structured"]  # noqa: RUF012
+    operations = ["prune", "counts", "structured"]  # noqa: RUF012
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Trace, compile and call a function of trees."""

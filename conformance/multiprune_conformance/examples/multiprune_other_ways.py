@@ -12,6 +12,7 @@ from multiprune_numpy import backend
 
 import multiprune
 from multiprune_conformance.examples.multiprune_arrays import Json, OnNumpy
+from multiprune_conformance.oracle_encoding import SETTINGS
 
 
 class OtherWays(OnNumpy):
@@ -43,7 +44,8 @@ class OtherWays(OnNumpy):
         """Prune arrays together, a single one by itself."""
         if isinstance(tensors, dict):
             return super().prune(tensors, method, scores, masks, options)
-        if len(tensors) == 1 and method.PRUNING_TYPE == "unstructured":
+        alone = len(tensors) == 1 and not {"scope", "dim", *SETTINGS} & {*options}
+        if alone and method.PRUNING_TYPE == "unstructured":
             return [multiprune.mask_of(tensors[0], method(**options), masks[0])]
         found = super().prune(tuple(tensors), method, scores, tuple(masks), options)
         if not isinstance(found, tuple):

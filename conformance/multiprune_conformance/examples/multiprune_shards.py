@@ -18,11 +18,10 @@ from multiprune.plan import Plan, plan
 from multiprune.question import Question
 from multiprune_conformance.examples.multiprune_arrays import Json, OnNumpy
 from multiprune_conformance.examples.multiprune_other_ways import OtherWays
+from multiprune_conformance.oracle_encoding import SETTINGS, pruned_now
 
 SHARDS = 3
-WHERE = (
-    "scope", "dim", "keep_at_least", "prune_at_most", "prune_at_least", "allocation",
-)  # fmt: skip
+WHERE = ("scope", "dim", *SETTINGS)
 
 
 class InShards(OtherWays):
@@ -55,6 +54,10 @@ class InShards(OtherWays):
         cuts = _cuts(whole, shards)
         kept = {place: _kept(shards, i, cuts, tensors[place]) for i, place in enumerate(order)}
         return {place: kept[place] for place in done} if isinstance(done, dict) else kept.values()
+
+    def _counts(self, request: Json) -> Json:
+        """Count what the masks of all shards prune."""
+        return {"counts": pruned_now(request["tensors"], self._prune(request)["masks"])}
 
     def cut(self, ranked: Plan) -> Cut:
         """Find the cut over all shards."""

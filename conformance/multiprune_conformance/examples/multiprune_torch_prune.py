@@ -14,9 +14,10 @@ from multiprune_torch import prune
 import multiprune
 from multiprune.errors import MultipruneError
 from multiprune_conformance.examples.torch_prune import METHODS, TorchPrune
-from multiprune_conformance.oracle_encoding import read_amount
+from multiprune_conformance.oracle_encoding import pruned_now, read_amount, read_pools
 
 Json = dict[str, Any]
+POOLS = ("scope", "groups", "bounds", "allocation")
 NAMES = METHODS | {"random_unstructured": "RandomUnstructured"}
 
 
@@ -30,8 +31,8 @@ class DropIn(TorchPrune):
         told = {"name": "multiprune_torch.prune", "version": multiprune.__version__}
         return super().describe() | {
             "implementation": {**told, "language": "python"},
-            "profiles": ["parity", "deterministic", "module", "random"],
-            "operations": ["count", "prune", "structured", "module"],
+            "profiles": ["parity", "deterministic", "module", "random", *POOLS],
+            "operations": ["count", "prune", "counts", "structured", "module"],
         }
 
     def run(self, operation: str, request: Json) -> Json:
@@ -43,6 +44,8 @@ class DropIn(TorchPrune):
         names = [item.get("name", "") for item in request.get("tensors", [])]
         if names != sorted(names):
             return {"skipped": "pairs stand in the order of their list (TIE-03)"}
+        if any(names) and any(isinstance(each, dict) for each in read_pools(request).values()):
+            return {"skipped": "pairs have the names of their places (SCOPE-05)"}
         return self.answer(operation, request)
 
     def kind(self, error: Exception) -> str:
@@ -57,6 +60,9 @@ class DropIn(TorchPrune):
             options = {"mask": None}
         method = getattr(self.prune, name)
         self.prune.global_unstructured(pairs, method, importance_scores=scores, **options)
+
+    def _counts(self, request: Json) -> Json:
+        return {"counts": pruned_now(request["tensors"], self._prune(request)["masks"])}
 
     def _structured(self, request: Json) -> Json:
         if request["method"] != "random_structured":
@@ -78,4 +84,6 @@ class DropIn(TorchPrune):
 
 def _options(request: Json) -> Json:
     goal = {k: read_amount(request[k]) for k in ("amount", "sparsity") if k in request}
-    return goal | {k: request[k] for k in ("seed", "dim", "n") if k in request}
+    return (
+        goal | read_pools(request) | {k: request[k] for k in ("seed", "dim", "n") if k in request}
+    )
