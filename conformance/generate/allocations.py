@@ -59,7 +59,7 @@ def _zeros(*shapes: list[int]) -> list[Json]:
 def _uniform(area: Area) -> None:
     put = partial(area.prune, profile="allocation")
     small, great = array([1, 2, 3, 4]), array([11, 12, 13, 14, 15, 16, 17, 18])
-    put("ALLOC-02/half", "half of each tensor is kept", "ALLOC-02 ALLOC-01 ALLOC-06 ALLOC-08",
+    put("ALLOC-02/half", "half of each tensor is kept", "ALLOC-02 ALLOC-01 ALLOC-06 ALLOC-07",
         "NoAllocation", [small, great], [[0, 0, 1, 1], [0] * 4 + [1] * 4], amount=part(0.5),
         allocation="uniform")
     for name, goal in {"whole": {"amount": whole(7)}, "part": {"amount": part(0.35)}, "target":
@@ -67,7 +67,7 @@ def _uniform(area: Area) -> None:
         "last": {"amount": whole(482)}}.items():
         for rule in ("uniform", "erk"):
             _counts(area, f"ALLOC-01/{rule}-{name}", "the counts add up to the total",
-                "ALLOC-01 ALLOC-05 ALLOC-07", "EachRounded", _net(1), allocation=rule, **goal)
+                "ALLOC-01 ALLOC-05", "EachRounded", _net(1), allocation=rule, **goal)
     for place, word in enumerate(["lamp", "ERK", "Uniform", ""]):
         put(f"ALLOC-01/unknown-{place}", f"the allocation {word!r} is refused", "ALLOC-01",
             "NoAllocation", [small, great], "allocation", amount=part(0.5), allocation=word)
@@ -105,7 +105,7 @@ def _erk(area: Area) -> None:
         shapes = [[draw.randrange(2, 24) for _ in range(draw.choice([1, 2, 2, 3]))]
             for _ in range(draw.randrange(3, 9))]
         shapes = [shape if math.prod(shape) < 900 else shape[:2] for shape in shapes]
-        _counts(area, f"ALLOC-05/drawn-{seed}", "a network of any shapes", "ALLOC-05 ALLOC-07",
+        _counts(area, f"ALLOC-05/drawn-{seed}", "a network of any shapes", "ALLOC-05",
             "Dense InFloats", _zeros(*shapes), amount=part(0.3 + seed / 18), allocation="erk")
 
 
@@ -113,11 +113,11 @@ def _shares(area: Area) -> None:
     put = partial(area.prune, profile="allocation")
     two = [array([1, 2, 3, 4], name="a"), array([1, 2, 3, 4, 5, 6, 7, 8], name="b")]
     put("ALLOC-04/double", "one tensor is twice as dense as the other",
-        "ALLOC-04 ALLOC-08 ALLOC-10", "Shares", two, [[0, 0, 1, 1], [0] * 6 + [1] * 2],
+        "ALLOC-04 ALLOC-07 ALLOC-09", "Shares", two, [[0, 0, 1, 1], [0] * 6 + [1] * 2],
         amount=whole(8), allocation={"a": whole(2), "b": whole(1)})
     for name, shares in {"equal": {"*": whole(7)}, "floats": {"a": part(0.125), "b": part(0.125)},
         "fractions": {"a": ratio(1, 3), "b": ratio(1, 3)}}.items():
-        put(f"ALLOC-04/{name}", "equal shares are uniform", "ALLOC-04 ALLOC-10", "Shares", two,
+        put(f"ALLOC-04/{name}", "equal shares are uniform", "ALLOC-04 ALLOC-09", "Shares", two,
             [[0, 0, 1, 1], [0] * 4 + [1] * 4], amount=whole(6), allocation=shares)
     put("ALLOC-04/large", "a share above what there is leaves a tensor dense",
         "ALLOC-04 ALLOC-05", "Dense", two, [[1] * 4, [0] * 6 + [1] * 2], amount=whole(6),
@@ -147,7 +147,7 @@ def _shares(area: Area) -> None:
     put("SCOPE-13/shares", "a key without a tensor is refused", "SCOPE-13", "Typo", two,
         "allocation", amount=whole(8), allocation={"*": whole(1), "c": whole(2)})
     for name, shares in {"one": {"a": whole(2)}, "none": {}}.items():
-        put(f"ALLOC-10/{name}", "a tensor without a share is refused", "ALLOC-10", "Uncovered",
+        put(f"ALLOC-09/{name}", "a tensor without a share is refused", "ALLOC-09", "Uncovered",
             two, "allocation", amount=whole(8), allocation=shares)
 
 
@@ -155,32 +155,32 @@ def _rounding(area: Area) -> None:
     thirds = _zeros([5], [5], [5])
     for k, expect in [(1, [0, 0, 1]), (2, [0, 1, 1]), (4, [1, 1, 2]), (7, [2, 2, 3]),
         (8, [2, 3, 3]), (14, [4, 5, 5])]:
-        _counts(area, f"ALLOC-07/first-{k}", "of equal remainders the first is rounded up",
-            "ALLOC-07", "Remainders EachRounded", thirds, expect, amount=whole(k),
+        _counts(area, f"ALLOC-05/first-{k}", "of equal remainders the first is rounded up",
+            "ALLOC-05", "Remainders EachRounded", thirds, expect, amount=whole(k),
             allocation="uniform")
     named = [dict(item, name=name) for item, name in zip(thirds, "zxy", strict=True)]
-    _counts(area, "ALLOC-07/names", "the first by name is rounded up", "ALLOC-07", "Remainders",
+    _counts(area, "ALLOC-05/names", "the first by name is rounded up", "ALLOC-05", "Remainders",
         named, [2, 1, 1], amount=whole(4), allocation="uniform")
-    _counts(area, "ALLOC-07/largest", "the largest remainder is rounded up", "ALLOC-07",
+    _counts(area, "ALLOC-05/largest", "the largest remainder is rounded up", "ALLOC-05",
         "Remainders", _zeros([5], [7], [3]), [1, 1, 1], amount=whole(3), allocation="uniform")
     for sizes in ([3, 5, 7, 9], [1, 1, 1, 1, 1], [2, 3, 2, 3], [11, 2, 2, 2], [1, 30, 1]):
         for value in (0.25, 0.5, 0.85):
-            _counts(area, f"ALLOC-07/{'-'.join(map(str, sizes))}-{value}",
-                "rounded shares add up", "ALLOC-07 ALLOC-01", "EachRounded Remainders",
+            _counts(area, f"ALLOC-05/{'-'.join(map(str, sizes))}-{value}",
+                "rounded shares add up", "ALLOC-05 ALLOC-01", "EachRounded Remainders",
                 _zeros(*([size] for size in sizes)), amount=part(value), allocation="uniform")
     # 1/3 + 1/6 + 1/2: as float64 the first two lie below their values.
     fractions = {"0": ratio(1, 3), "1": ratio(1, 6), "2": ratio(1, 2)}
     sixths = _zeros([60], [60], [60])
     for keep in (1, 5, 10, 27, 33, 57, 75):
-        _counts(area, f"ALLOC-09/sixths-{keep}", "fractions are read exactly", "ALLOC-09",
+        _counts(area, f"ALLOC-08/sixths-{keep}", "fractions are read exactly", "ALLOC-08",
             "InFloats", sixths, amount=whole(180 - keep), allocation=fractions)
     for keep in (1, 15, 16, 22):
-        _counts(area, f"ALLOC-09/tenths-{keep}", "0.1 is the float64 next to a tenth", "ALLOC-09",
+        _counts(area, f"ALLOC-08/tenths-{keep}", "0.1 is the float64 next to a tenth", "ALLOC-08",
             "InFloats", _zeros([10], [10], [30]), amount=whole(50 - keep),
             allocation={"[01]": part(0.3), "2": part(0.1)})
     for size, keep in [(4099, 2050), (8191, 4097), (5003, 2503)]:
         _counts(area, f"ALLOC-05/large-{size}", "shares of large tensors are exact",
-            "ALLOC-05 ALLOC-07", "InFloats", _zeros([size], [3], [size - 2], [11, size // 11]),
+            "ALLOC-05", "InFloats", _zeros([size], [3], [size - 2], [11, size // 11]),
             amount=whole(3 * size - keep), allocation={"*": ratio(2, 7), "1": whole(2)})
 
 
@@ -202,34 +202,34 @@ def _rounds(area: Area) -> None:
     put = partial(area.prune, profile="allocation")
     done = array([9, 8, 7, 6], mask=mask([0] * 4))
     held = array([1, 2, 3, 4], mask=mask([0, 0, 1, 1]))
-    put("ALLOC-11/finished", "a tensor without live entries takes nothing", "ALLOC-11 ALLOC-02",
+    put("ALLOC-10/finished", "a tensor without live entries takes nothing", "ALLOC-10 ALLOC-02",
         "Finished", [done, array([1, 2, 3, 4]), array([5, 6, 7, 8])],
         [[0] * 4, [0, 0, 1, 1], [0, 0, 1, 1]], amount=whole(4), allocation="uniform")
-    put("ALLOC-11/empty", "a tensor without entries takes nothing", "ALLOC-11 ALLOC-03",
+    put("ALLOC-10/empty", "a tensor without entries takes nothing", "ALLOC-10 ALLOC-03",
         "Finished", [{"dtype": "float32", "shape": [0, 30], "data": []}, array([[1, 2], [3, 4]]),
         array([[5, 6], [7, 8]])], [[], [0, 0, 1, 1], [0, 0, 1, 1]], amount=whole(4),
         allocation="erk")
-    put("ALLOC-11/all-finished", "nothing is left of nothing", "ALLOC-11", "Finished",
+    put("ALLOC-10/all-finished", "nothing is left of nothing", "ALLOC-10", "Finished",
         [done, done], [[0] * 4, [0] * 4], amount=part(0.5), allocation="uniform")
     put("ALLOC-05/rounds", "a tensor pruned below its share loses nothing", "ALLOC-05 ALLOC-02",
         "WeightOfLive", [held, array([1, 2, 3, 4])], [[0, 0, 1, 1], [0, 0, 1, 1]],
         amount=whole(2), allocation="uniform")
-    put("ALLOC-08/masks", "the lowest of what is live are pruned", "ALLOC-08", "Which",
+    put("ALLOC-07/masks", "the lowest of what is live are pruned", "ALLOC-07", "Which",
         [array([1, 5, 4, 3, 2, 6], mask=mask([0, 1, 1, 1, 1, 1])), array([2, 1, 2, 1, 3, 3])],
         [[0, 1, 0, 0, 0, 1], [0, 0, 0, 0, 1, 1]], amount=whole(7), allocation="uniform")
 
 
 def _drawn(area: Area) -> None:
     put = partial(area.prune, profile="allocation")
-    put("ALLOC-08/ties", "of equal entries the first are pruned", "ALLOC-08 TIE-01", "Which",
+    put("ALLOC-07/ties", "of equal entries the first are pruned", "ALLOC-07 TIE-01", "Which",
         [array([1] * 4), array([1] * 6)], [[0, 0, 1, 1], [0, 0, 0, 1, 1, 1]], amount=part(0.5),
         allocation="uniform")
     for place, dtype in enumerate(["float16", "bfloat16", "float8_e4m3fn", "int8", "float64"]):
         for rule in ("uniform", "erk"):
-            put(f"ALLOC-08/{rule}-{dtype}", f"{dtype} entries of a network", "ALLOC-08 ALLOC-05",
+            put(f"ALLOC-07/{rule}-{dtype}", f"{dtype} entries of a network", "ALLOC-07 ALLOC-05",
                 "Which", _net(place, dtype)[:3], sparsity=part(0.6 + place / 20), allocation=rule)
     net = _net(5)[:3]
-    put("ALLOC-08/signed", "signed scores are ranked by value", "ALLOC-08 NUM-14", "Which", net,
+    put("ALLOC-07/signed", "signed scores are ranked by value", "ALLOC-07 NUM-14", "Which", net,
         sparsity=part(0.7), allocation="erk", signed=True)
-    put("ALLOC-08/random", "draws are by position in the call", "ALLOC-08 RAND-05", "Which", net,
+    put("ALLOC-07/random", "draws are by position in the call", "ALLOC-07 RAND-05", "Which", net,
         sparsity=part(0.7), allocation="erk", method="random_unstructured", seed=4)

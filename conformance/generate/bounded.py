@@ -63,18 +63,18 @@ def _fractions(area: Area) -> None:
 
 def _optimum(area: Area) -> None:
     put = partial(area.prune, profile="bounds")
-    put("BOUND-08/recut", "a bound from below that stops binding once another one holds",
-        "BOUND-08", "Recut", [array([1, 2, 3, 4, 5, 6], name="a"), array([7, 8, 9], name="b"),
+    put("BOUND-01/recut", "a bound from below that stops binding once another one holds",
+        "BOUND-01", "Recut", [array([1, 2, 3, 4, 5, 6], name="a"), array([7, 8, 9], name="b"),
         array([10, 11, 12], name="c")], [[0, 0, 1, 1, 1, 1], [0, 0, 0], [0, 1, 1]],
         amount=whole(6), prune_at_most={"a": whole(2)}, prune_at_least={"b": whole(1)})
-    put("BOUND-08/nothing-left", "a tensor is left to prune where clamping finds none", "BOUND-08",
+    put("BOUND-01/nothing-left", "a tensor is left to prune where clamping finds none", "BOUND-01",
         "Recut", [array([1, 2, 3, 4], name="a"), array([5, 6], name="b"),
         array([7, 8], name="c")], [[0, 1, 1, 1], [0, 0], [0, 1]], amount=whole(4),
         prune_at_most={"a": whole(1)}, prune_at_least={"[bc]": whole(1)})
-    put("BOUND-08/ties", "among equals bounds hold, then positions", "BOUND-08 TIE-01",
+    put("BOUND-01/ties", "among equals bounds hold, then positions", "BOUND-01 TIE-01",
         "BoundTies", [array([1] * 4), array([1] * 4), array([1] * 4)],
         [[0, 0, 0, 1], [0, 0, 0, 1], [0, 1, 1, 1]], amount=whole(7), keep_at_least=whole(1))
-    put("BOUND-08/least-ties", "what has to be pruned is the first of equals", "BOUND-08 TIE-01",
+    put("BOUND-01/least-ties", "what has to be pruned is the first of equals", "BOUND-01 TIE-01",
         "BoundTies", [array([2] * 3), array([1] * 3), array([2] * 3)],
         [[0, 1, 1], [0, 0, 0], [0, 1, 1]], amount=whole(5), prune_at_least=whole(1))
     for seed in range(24):
@@ -85,7 +85,7 @@ def _optimum(area: Area) -> None:
         total = draw.randrange(sum(low), sum(high) + 1)
         tensors = [array([draw.randrange(-9, 10) + 6 * place for _ in range(size)],
             name=f"t{place}") for place, size in enumerate(sizes)]
-        put(f"BOUND-08/two-sided-{seed}", "limits on both sides", "BOUND-08 BOUND-05",
+        put(f"BOUND-01/two-sided-{seed}", "limits on both sides", "BOUND-01 BOUND-05",
             "Recut BoundTies", tensors, amount=whole(total),
             prune_at_most={f"t{i}": whole(n) for i, n in enumerate(high)},
             prune_at_least={f"t{i}": whole(n) for i, n in enumerate(low)})
@@ -130,13 +130,13 @@ def _drawn(area: Area) -> None:
             tensors: list[Any] = [drawn([size, 6], 31 * place + size, dtype) for size in (3, 8, 5)]
             if kind < 2:
                 tensors[1]["mask"] = drawn_mask([8, 6], place)
-            put(f"BOUND-08/{dtype}-{kind}", f"{dtype} entries within bounds", "BOUND-08 BOUND-11",
+            put(f"BOUND-01/{dtype}-{kind}", f"{dtype} entries within bounds", "BOUND-01 BOUND-11",
                 "BoundTies OfLive", tensors, sparsity=part(0.55), **limits)
     mixed = [drawn([5, 8], 3, "float16"), drawn([3, 8], 4, "bfloat16"), drawn([4, 8], 5)]
-    put("BOUND-08/mixed", "mixed dtypes within bounds", "BOUND-08 TYPE-01", "BoundTies", mixed,
+    put("BOUND-01/mixed", "mixed dtypes within bounds", "BOUND-01 TYPE-01", "BoundTies", mixed,
         sparsity=part(0.7), keep_at_least=part(0.25))
-    put("BOUND-08/signed", "signed scores within bounds", "BOUND-08 NUM-14", "BoundTies", mixed,
+    put("BOUND-01/signed", "signed scores within bounds", "BOUND-01 NUM-14", "BoundTies", mixed,
         sparsity=part(0.7), keep_at_least=part(0.25), signed=True)
-    put("BOUND-08/random", "draws within bounds", "BOUND-08 RAND-05", "BoundTies", mixed,
+    put("BOUND-01/random", "draws within bounds", "BOUND-01 RAND-05", "BoundTies", mixed,
         sparsity=part(0.5), prune_at_least=part(0.45), keep_at_least=part(0.45),
         method="random_unstructured", seed=3)

@@ -22,9 +22,9 @@ def fill(area: Area) -> None:
 def _each(area: Area) -> None:
     put = partial(area.prune, profile="bounds")
     both = [SMALL, GREAT]
-    put("BOUND-01/without", "without a bound the small tensor is emptied", "BOUND-01 RANK-01",
+    put("BOUND-08/without", "without a bound the small tensor is emptied", "BOUND-08 RANK-01",
         "BoundIgnored", both, [[0] * 4, [0] * 3 + [1] * 7], amount=part(0.5))
-    put("BOUND-02/one", "one entry of each tensor is kept", "BOUND-01 BOUND-02", "BoundIgnored",
+    put("BOUND-02/one", "one entry of each tensor is kept", "BOUND-08 BOUND-02", "BoundIgnored",
         both, [[0, 0, 0, 1], [0] * 4 + [1] * 6], amount=part(0.5), keep_at_least=whole(1))
     put("BOUND-02/half", "half of each tensor is kept", "BOUND-02 BOUND-09", "BoundIgnored", both,
         [[0, 0, 1, 1], [0] * 5 + [1] * 5], amount=whole(7), keep_at_least=part(0.5))
@@ -44,7 +44,7 @@ def _each(area: Area) -> None:
     area.add("BOUND-02/counts", "counts within bounds", "BOUND-02", "BoundIgnored", "counts",
         {"tensors": both, "amount": whole(7), "keep_at_least": part(0.25)}, {"counts": [3, 4]},
         profile="bounds")
-    put("BOUND-01/scope", "bounds go with the scope global by its name", "BOUND-01 BOUND-07",
+    put("BOUND-08/scope", "bounds go with the scope global by its name", "BOUND-08 BOUND-07",
         "BoundIgnored", both, [[0, 0, 0, 1], [0] * 4 + [1] * 6], amount=part(0.5), scope="global",
         keep_at_least=whole(1))
 
@@ -53,18 +53,18 @@ def _settings(area: Area) -> None:
     put = partial(area.prune, profile="bounds")
     both = [SMALL, GREAT]
     three = [array([1, 2, 3], name="a.0"), array([4, 5, 6], name="a.1"), array([7, 8], name="b.0")]
-    put("BOUND-01/one-of-two", "a tensor that no key matches has no bound", "BOUND-01",
+    put("BOUND-08/one-of-two", "a tensor that no key matches has no bound", "BOUND-08",
         "BoundIgnored", both, [[0, 0, 0, 1], [0] * 7 + [1] * 3], amount=whole(10),
         keep_at_least={"small": whole(1)})
-    put("BOUND-01/nothing", "a mapping of nothing bounds nothing", "BOUND-01", "BoundIgnored",
+    put("BOUND-08/nothing", "a mapping of nothing bounds nothing", "BOUND-08", "BoundIgnored",
         both, [[0] * 4, [0] + [1] * 9], amount=whole(5), keep_at_least={})
-    put("BOUND-01/all-three", "three bounds hold together", "BOUND-01 BOUND-05", "BoundIgnored",
+    put("BOUND-08/all-three", "three bounds hold together", "BOUND-08 BOUND-05", "BoundIgnored",
         three, [[0, 1, 1], [0, 0, 1], [0, 1]], amount=whole(4), keep_at_least=whole(1),
         prune_at_most={"a.0": whole(1)}, prune_at_least={"b*": part(0.5)})
-    put("BOUND-01/both-above", "the narrower of two bounds decides", "BOUND-01 BOUND-05",
+    put("BOUND-08/both-above", "the narrower of two bounds decides", "BOUND-08 BOUND-05",
         "BoundIgnored", three, [[0, 1, 1], [0, 0, 1], [0, 1]], amount=whole(4),
         keep_at_least={"a.0": whole(2), "a.1": whole(1)}, prune_at_most={"a.*": whole(2)})
-    put("BOUND-01/names", "bounds follow names, whatever the order of the input", "BOUND-01",
+    put("BOUND-08/names", "bounds follow names, whatever the order of the input", "BOUND-08",
         "Patterns", [three[2], three[0]], [[0, 0], [0, 1, 1]], amount=whole(3),
         keep_at_least={"b.0": whole(0), "a.0": whole(2)})
     put("SCOPE-05/bounds", "a whole name has its own bound", "SCOPE-05", "Patterns", three,

@@ -36,7 +36,7 @@ def _which(area: Area) -> None:
     put = partial(area.prune, profile="groups")
     layer = array(LAYER)
     put("GROUP-01/two-of-four", "two of each four along the inputs are kept",
-        "GROUP-01 GROUP-02 GROUP-03 GROUP-04 GROUP-05", "WrongGroups Reversed", [layer],
+        "GROUP-01 GROUP-02 GROUP-03 GROUP-06", "WrongGroups Reversed", [layer],
         [[1, 0, 1, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0]], scope=[2, 4])
     put("GROUP-01/along-1", "dimension 1 is the one that is meant", "GROUP-01", "WrongGroups",
         [layer], [[1, 0, 1, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0]], scope=[2, 4], dim=1)
@@ -61,11 +61,16 @@ def _which(area: Area) -> None:
 def _how_many(area: Area) -> None:
     put = partial(area.prune, profile="groups")
     for n, m in [(1, 2), (1, 4), (3, 4), (4, 8), (2, 8), (7, 8), (1, 16), (8, 16), (5, 16)]:
-        put(f"GROUP-02/{n}-of-{m}", f"{n} of each {m} are kept", "GROUP-02 GROUP-03 GROUP-04",
+        put(f"GROUP-02/{n}-of-{m}", f"{n} of each {m} are kept", "GROUP-02 GROUP-03 GROUP-06",
             "Reversed", [drawn([3, 16], n + m), drawn([2, 32], 3 * n)], scope=[n, m])
     for n, m in [(1, 1), (4, 4)]:
-        put(f"GROUP-04/{n}-of-{m}", f"{n} of {m} prune nothing", "GROUP-02 GROUP-04", "NoPair",
+        put(f"GROUP-06/{n}-of-{m}", f"{n} of {m} prune nothing", "GROUP-02 GROUP-06", "NoPair",
             [array(LAYER)], [[1] * 16], scope=[n, m])
+    held = array(LAYER, mask=mask([[1, 0, 1, 1, 0, 0, 1, 1], [0] * 8]))
+    for n, dim in [(1, 0), (1, 1), (2, 0), (8, 1)]:
+        put(f"GROUP-06/{n}-of-{n}-along-{dim}", f"{n} of {n} along {dim} leave what is live",
+            "GROUP-06 GROUP-05", "NoPair DeadGroup", [held],
+            [[1, 0, 1, 1, 0, 0, 1, 1] + [0] * 8], scope=[n, n], dim=dim)
     area.add("GROUP-02/counts", "half of each tensor is pruned", "GROUP-02", "Reversed", "counts",
         {"tensors": [drawn([4, 12], 1), drawn([2, 8], 2)], "scope": [2, 4]}, {"counts": [24, 8]},
         profile="groups")
@@ -90,11 +95,11 @@ def _refused(area: Area) -> None:
         [0, 0], "one": [2], "three": [1, 2, 4], "empty": [], "bool": [True, 2], "text": ["2", "4"],
         "fraction": [0.5, 4], "fractional": [2, 4.5]}
     for name, pair in odd.items():
-        put(f"GROUP-04/{name}", f"{pair} is no pair", "GROUP-04 SCOPE-01", "NoPair", [layer],
+        put(f"GROUP-06/{name}", f"{pair} is no pair", "GROUP-06 SCOPE-01", "NoPair", [layer],
             "scope", scope=pair)
     for name, goal in {"half": {"amount": part(0.5)}, "count": {"amount": whole(8)},
         "nothing": {"amount": whole(0)}, "sparsity": {"sparsity": part(0.5)}}.items():
-        put(f"GROUP-05/{name}", "a pair and an amount are refused", "GROUP-05", "TwoRequests",
+        put(f"GROUP-02/{name}", "a pair and an amount are refused", "GROUP-02", "TwoRequests",
             [layer], "amount-type", scope=[2, 4], **goal)
 
 
@@ -106,18 +111,18 @@ def _ties(area: Area) -> None:
         ("below", [3, 1, 1, 1], [1, 0, 0, 1]), ("opposite", [-2, 2, 1, -2], [0, 1, 0, 1]),
         ("nan", [NAN, 1, NAN, NAN], [0, 0, 1, 1]), ("nan-one", [NAN, INF, 1, 2], [1, 1, 0, 0]),
         ("all-nan", [NAN] * 4, [0, 0, 1, 1]), ("infinities", [INF, -INF, INF, 5], [0, 1, 1, 0])]:
-        put(f"GROUP-06/{name}", f"two of {row} are kept", "GROUP-06", "GroupTies",
+        put(f"GROUP-04/{name}", f"two of {row} are kept", "GROUP-04", "GroupTies",
             [array([row, [4, 3, 2, 1]])], [[*expect, 1, 1, 0, 0]], scope=[2, 4])
-    put("GROUP-06/one", "the last of equals is the one that is kept", "GROUP-06", "GroupTies",
+    put("GROUP-04/one", "the last of equals is the one that is kept", "GROUP-04", "GroupTies",
         [array([[7] * 8], "bfloat16")], [[0, 0, 0, 1, 0, 0, 0, 1]], scope=[1, 4])
-    put("GROUP-06/columns", "down a column, too", "GROUP-06 GROUP-01", "GroupTies",
+    put("GROUP-04/columns", "down a column, too", "GROUP-04 GROUP-01", "GroupTies",
         [array([[1, 1], [1, 1], [1, 2], [1, 1]])], [[0, 0, 0, 0, 1, 1, 1, 1]], scope=[2, 4], dim=0)
-    put("GROUP-06/signed", "signed scores are ranked by value", "GROUP-06 NUM-14", "GroupTies",
+    put("GROUP-04/signed", "signed scores are ranked by value", "GROUP-04 NUM-14", "GroupTies",
         [array([[-3, 1, 2, -1]])], [[0, 1, 1, 0]], scope=[2, 4], signed=True)
-    put("GROUP-06/scores", "scores rank in place of the values", "GROUP-06 SCORE-01", "GroupTies",
+    put("GROUP-04/scores", "scores rank in place of the values", "GROUP-04 SCORE-01", "GroupTies",
         [array([[1, 2, 3, 4]], name="a")], [[1, 1, 0, 0]], scope=[2, 4],
         scores={"a": array([[4, 3, 2, 1]])})
-    put("GROUP-06/promoted", "tensors are promoted together", "GROUP-06 TYPE-04", "GroupTies",
+    put("GROUP-04/promoted", "tensors are promoted together", "GROUP-04 TYPE-04", "GroupTies",
         [array([[16777217, 16777216]], "int32"), array([[0.5, 0.25]])], [[0, 1], [1, 0]],
         scope=[1, 2])
 
@@ -127,11 +132,11 @@ def _rounds(area: Area) -> None:
     for name, prior, expect in [("one-gone", [0, 1, 1, 1], [0, 0, 1, 1]),
         ("two-gone", [1, 0, 0, 1], [1, 0, 0, 1]), ("three-gone", [0, 1, 0, 0], [0, 1, 0, 0]),
         ("all-gone", [0, 0, 0, 0], [0, 0, 0, 0]), ("largest-gone", [1, 1, 1, 0], [0, 1, 1, 0])]:
-        put(f"GROUP-07/{name}", f"of a group that is {prior} two are left at most",
-            "GROUP-07 GROUP-02", "DeadGroup", [array([[1, 2, 3, 4], [4, 3, 2, 1]],
+        put(f"GROUP-05/{name}", f"of a group that is {prior} two are left at most",
+            "GROUP-05 GROUP-02", "DeadGroup", [array([[1, 2, 3, 4], [4, 3, 2, 1]],
             mask=mask([prior, [1, 1, 1, 1]]))], [[*expect, 1, 1, 0, 0]], scope=[2, 4])
     for place, dtype in enumerate(["float32", "float16", "int8"]):
-        put(f"GROUP-07/{dtype}", "what was pruned earlier is counted", "GROUP-07", "DeadGroup",
+        put(f"GROUP-05/{dtype}", "what was pruned earlier is counted", "GROUP-05", "DeadGroup",
             [drawn([4, 16], place, dtype, mask=drawn_mask([4, 16], 5 + place))], scope=[3, 8])
 
 
@@ -141,7 +146,7 @@ def _drawn(area: Area) -> None:
         "uint8", "float64"]):
         for n, m in ((2, 4), (3, 8)):
             tensors = [drawn([4, 16], place, dtype), drawn([2, 8, 3], 9 + place, dtype)]
-            put(f"GROUP-06/{dtype}-{n}-{m}", f"{n} of {m} in {dtype}", "GROUP-06 GROUP-01",
+            put(f"GROUP-04/{dtype}-{n}-{m}", f"{n} of {m} in {dtype}", "GROUP-04 GROUP-01",
                 "GroupTies", tensors, scope=[n, m])
     for seed in (1, 2**40):
         put(f"SCOPE-10/groups-{seed}", "draws by position in groups", "SCOPE-10 RAND-05",

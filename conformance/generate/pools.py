@@ -108,6 +108,10 @@ def _rounds(area: Area) -> None:
         "DeadPool", [table], [[1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0]], amount=part(0.5), scope="row")
     put("SCOPE-11/dead-row", "an entry of a row without live ones is too much",
         "SCOPE-11 AMT-12", "DeadPool", [table], "amount-too-large", amount=whole(1), scope="row")
+    for shape, kind in [([4, 0], "amount-too-large"), ([0, 4], [[]])]:
+        put(f"SCOPE-11/rows-of-{shape[0]}", f"one entry of each row of shape {shape}",
+            "SCOPE-11 AMT-12", "DeadPool", [{"dtype": "float32", "shape": shape, "data": []}],
+            kind, amount=whole(1), scope="row")
     put("SCOPE-11/dead-tensor", "a tensor that is pruned whole is no error", "SCOPE-11 AMT-12",
         "DeadPool", [array([1, 2], mask=mask([0, 0])), array([3, 4])], [[0, 0], [0, 1]],
         amount=part(0.5), scope="tensor")

@@ -19,7 +19,7 @@ Shape = tuple[int, ...]
 def allocated(
     allocation: Any, names: Sequence[str], shapes: Sequence[Shape], live: Sequence[int], total: int
 ) -> list[int]:
-    """Return how many entries of each tensor are pruned (ALLOC-01 to ALLOC-07).
+    """Return how many entries of each tensor are pruned (ALLOC-01 to ALLOC-05).
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def as_share(value: Any) -> Fraction:
 
 
 def exact(weight: Sequence[Fraction], live: Sequence[int], keep: int) -> list[Fraction]:
-    """Return min(live, eps * weight) of each tensor, with the sum `keep` (ALLOC-05).
+    """Return min(live, eps * weight) of each tensor, with the sum `keep` (ALLOC-05, ALLOC-10).
 
     Tensors that one eps would fill are filled, and the rest is shared out again with what is
     left; eps only grows by this, so that what was filled once is full in the end.
@@ -83,7 +83,7 @@ def exact(weight: Sequence[Fraction], live: Sequence[int], keep: int) -> list[Fr
 
 
 def whole(shares: Sequence[Fraction]) -> list[int]:
-    """Round shares so that their sum is kept: down, and by largest remainder (ALLOC-06)."""
+    """Round shares so that their sum is kept: down, and by largest remainder (ALLOC-05)."""
     floors = [share.numerator // share.denominator for share in shares]
     remainders = [share - floor for share, floor in zip(shares, floors, strict=True)]
     missing = int(sum(remainders))

@@ -45,9 +45,9 @@ def limits(
         low.append(least)
         high.append(max(0, most))
     if wrong := [name for name, a, b in zip(names, low, high, strict=True) if a > b]:
-        raise Refused("bounds", f"those of {wrong} contradict each other")  # BOUND-06
+        raise Refused("bounds", f"those of {wrong} contradict each other")  # BOUND-05
     if not sum(low) <= total <= sum(high):
-        raise Refused("bounds", f"{total} is not in [{sum(low)}, {sum(high)}]")  # BOUND-07
+        raise Refused("bounds", f"{total} is not in [{sum(low)}, {sum(high)}]")  # BOUND-06
     return low, high
 
 
@@ -60,7 +60,7 @@ def settings(value: Any, names: Sequence[str]) -> list[int | float | None]:
 
 
 def entries(number: int | float, live: Array, bound: str) -> int:
-    """Return a bound of a tensor in entries, of all that it has (BOUND-02 to BOUND-04)."""
+    """Return a bound of a tensor in entries, of all that it has (BOUND-02 to -04, BOUND-09)."""
     if isinstance(number, int):
         return number
     if live.size == 0:
@@ -72,7 +72,7 @@ def entries(number: int | float, live: Array, bound: str) -> int:
 
 
 def within(order: Array, tensor: Array, low: list[int], high: list[int], total: int) -> Array:
-    """Return the optimum: `total` entries of least ranks, each tensor within its limits.
+    """Return the optimum: `total` entries of least ranks, each tensor within its limits (BOUND-01).
 
     Every choice within the limits gets better, and stays within them, when the entries of a
     tensor are exchanged for its first ones. So some optimum holds the `low` first entries of

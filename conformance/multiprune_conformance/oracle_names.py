@@ -10,7 +10,7 @@ from multiprune_conformance.oracle_dtypes import Refused
 
 
 def by_name(settings: Mapping[Any, Any], names: Sequence[str], kind: str) -> list[Any]:
-    """Return the setting of each tensor, None where no key matches (SCOPE-05, SCOPE-06).
+    """Return the setting of each tensor, None where no key matches (SCOPE-05, SCOPE-12, SCOPE-13).
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class Request(NamedTuple):
 
     @property
     def bounds(self) -> dict[str, Any]:
-        """The bounds that are given (BOUND-01)."""
+        """The bounds that are given (BOUND-08)."""
         names = ("keep_at_least", "prune_at_most", "prune_at_least")
         given = {name: getattr(self, name) for name in names}
         return {name: value for name, value in given.items() if value is not None}
@@ -77,7 +77,7 @@ def chosen(key: Array, live: Sequence[Array], names: Sequence[str], request: Req
 
 
 def check(request: Request) -> None:
-    """Refuse what does not go together (SCOPE-01, GROUP-04, BOUND-09, ALLOC-09)."""
+    """Refuse what does not go together (SCOPE-01, SCOPE-06, GROUP-02, BOUND-07, ALLOC-06)."""
     scope = request.scope
     if isinstance(scope, str):
         if scope not in {"global", "tensor", "row"}:
@@ -101,6 +101,7 @@ def check(request: Request) -> None:
 
 
 def _check_groups(scope: Sequence[Any]) -> None:
+    # GROUP-06
     whole = all(isinstance(x, numbers.Integral) and not isinstance(x, bool) for x in scope)
     if len(scope) != 2 or not whole or not 1 <= scope[0] <= scope[1]:
         raise Refused("scope", f"{scope!r} is no pair 1 <= n <= m")
@@ -146,7 +147,7 @@ def groups(place: Array, m: int, dim: int | None) -> Array:
 
 
 def dimension(place: Array, dim: int) -> int:
-    """Check a dimension of a tensor (SCOPE-09, SCOPE-10)."""
+    """Check a dimension of a tensor (SCOPE-06, SCOPE-07)."""
     if place.ndim < 2:
         raise Refused("not-structured", f"a tensor of {place.ndim} dimensions has no such pools")
     if not -place.ndim <= dim < place.ndim:
@@ -155,12 +156,12 @@ def dimension(place: Array, dim: int) -> int:
 
 
 def counted(request: Request, alive: Array) -> int:
-    """Return how many entries of a pool are pruned (SCOPE-07)."""
+    """Return how many entries of a pool are pruned (SCOPE-08)."""
     return oracle_counts.how_many(request.amount, request.sparsity, alive)
 
 
 def lowest(key: Array, alive: Array, pool: Array, k: int) -> Array:
-    """Return the k lowest live entries of a pool by (key, position) (SCOPE-08)."""
+    """Return the k lowest live entries of a pool by (key, position) (SCOPE-09)."""
     members = pool.reshape(-1)
     order = members[np.argsort(key[members], kind="stable")]
     return order[alive[order]][:k]
@@ -170,7 +171,7 @@ def over(key: Array, alive: Array, table: Array, n: int) -> Array:
     """Return what is pruned so that n live entries are left in each row of a table.
 
     An entry is pruned where fewer than (live - n) entries of its group precede it in
-    (key, position) (GROUP-02).
+    (key, position) (GROUP-02, GROUP-04, GROUP-05).
     """
     keys, here = key[table], alive[table]
     one, other = keys[:, :, None], keys[:, None, :]

@@ -138,29 +138,29 @@ def the_scope_tensor_wins(key, live, names, request):
     return chosen(key, live, names, request)
 
 
-@breaks("ALLOC-07", WHOLE)
+@breaks("ALLOC-05", WHOLE)
 def shares_are_rounded_tensor_by_tensor(shares):
     return [round(part) for part in shares]
 
 
-@breaks("ALLOC-07", WHOLE)
+@breaks("ALLOC-05", WHOLE)
 def shares_are_rounded_down(shares):
     return [math.floor(part) for part in shares]
 
 
-@breaks("ALLOC-07", WHOLE)
+@breaks("ALLOC-05", WHOLE)
 def the_last_tensor_takes_the_rest(shares):
     floors = [math.floor(part) for part in shares]
     floors[-1] += int(sum(shares)) - sum(floors)
     return floors
 
 
-@breaks("ALLOC-07", WHOLE)
+@breaks("ALLOC-05", WHOLE)
 def equal_remainders_go_to_the_last(shares):
     return whole([*shares][::-1])[::-1]
 
 
-@breaks("ALLOC-07", WHOLE)
+@breaks("ALLOC-05", WHOLE)
 def the_first_tensors_are_rounded_up(shares):
     """One more for each fraction, from the first tensor on, whatever the remainders."""
     missing = int(sum(shares)) - sum(math.floor(part) for part in shares)
@@ -172,30 +172,30 @@ def the_first_tensors_are_rounded_up(shares):
     return found
 
 
-@breaks("ALLOC-07", WHOLE)
+@breaks("ALLOC-05", WHOLE)
 def shares_are_rounded_along_their_sums(shares):
     """Each is the difference of two rounded running sums."""
     sums = [round(sum(shares[:n], Fraction(0))) for n in range(len(shares) + 1)]
     return [b - a for a, b in pairwise(sums)]
 
 
-@breaks("ALLOC-08", "oracle_pools.lowest")
+@breaks("ALLOC-07", "oracle_pools.lowest")
 def allocated_entries_are_the_first_ones(key, alive, pool, k):
     return lowest(np.zeros_like(key), alive, pool, k)
 
 
-@breaks("ALLOC-08", "oracle_pools.lowest")
+@breaks("ALLOC-07", "oracle_pools.lowest")
 def allocated_counts_are_kept(key, alive, pool, k):
     """The counts of what is pruned, read as what is kept."""
     return lowest(key, alive, pool, int(alive[pool].sum()) - k)
 
 
-@breaks("ALLOC-09", "oracle_allocation.as_share")
+@breaks("ALLOC-08", "oracle_allocation.as_share")
 def shares_become_floats(value):
     return Fraction(float(share(value)))
 
 
-@breaks("ALLOC-09", "oracle_allocation.as_share")
+@breaks("ALLOC-08", "oracle_allocation.as_share")
 def shares_become_short_fractions(value):
     return share(value).limit_denominator(1000)
 
@@ -205,21 +205,21 @@ def covers(name, default):
         return [default if found is None else found for found in by_name(settings, names, kind)]
 
     by_name_or.__name__ = name
-    breaks("ALLOC-10", "oracle_allocation.by_name")(by_name_or)
+    breaks("ALLOC-09", "oracle_allocation.by_name")(by_name_or)
 
 
 covers("tensors_without_a_share_have_one", Fraction(1))
 covers("tensors_without_a_share_are_emptied", Fraction(0))
 
 
-@breaks("ALLOC-11", EXACT)
+@breaks("ALLOC-10", EXACT)
 def finished_tensors_keep_their_weight(weight, live, keep):
     total = sum(weight)
     return [Fraction(min(Fraction(n), keep * w / total)) if total else Fraction(0)
             for w, n in zip(weight, live, strict=True)]  # fmt: skip
 
 
-@breaks("ALLOC-11", ALLOCATED)
+@breaks("ALLOC-10", ALLOCATED)
 def finished_tensors_are_an_error(allocation, names, shapes, live, total):
     if 0 in live:
         raise Refused("allocation", "nothing left")

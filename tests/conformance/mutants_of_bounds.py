@@ -28,12 +28,12 @@ def first_of(order, tensor, counts):
     ])  # fmt: skip
 
 
-@breaks("BOUND-01", LIMITS)
+@breaks("BOUND-08", LIMITS)
 def only_the_first_bound_holds(bounds, names, live, total):
     return limits(dict([*bounds.items()][:1]), names, live, total)
 
 
-@breaks("BOUND-01", "oracle_bounds.settings")
+@breaks("BOUND-08", "oracle_bounds.settings")
 def every_tensor_needs_a_bound(value, names):
     found = settings(value, names)
     if None in found:
@@ -41,7 +41,7 @@ def every_tensor_needs_a_bound(value, names):
     return found
 
 
-@breaks("BOUND-01", "oracle_bounds.settings")
+@breaks("BOUND-08", "oracle_bounds.settings")
 def bounds_follow_the_order_of_the_mapping(value, names):
     found = settings(value, names)
     fits = isinstance(value, Mapping) and len(value) == len(names)
@@ -123,7 +123,7 @@ def bounds_are_ignored_elsewhere(key, live, names, request):
     return chosen(key, live, names, request)
 
 
-@breaks("BOUND-08", WITHIN)
+@breaks("BOUND-01", WITHIN)
 def clamps_and_cuts_again(order, tensor, low, high, total):
     """What passes a bound is fixed there, and the others are ranked anew."""
     fixed: dict[int, int] = {}
@@ -138,13 +138,13 @@ def clamps_and_cuts_again(order, tensor, low, high, total):
         fixed |= wrong
 
 
-@breaks("BOUND-08", WITHIN)
+@breaks("BOUND-01", WITHIN)
 def clamps_once(order, tensor, low, high, total):
     counts = np.clip(np.bincount(tensor[order[:total]], minlength=len(low)), low, high)
     return first_of(order, tensor, counts)
 
 
-@breaks("BOUND-08", WITHIN)
+@breaks("BOUND-01", WITHIN)
 def clamps_before_the_sum(order, tensor, low, high, total):
     """Each half of the entries is counted by itself, and clamped, before the halves are added."""
     half = np.arange(tensor.size) % 2
@@ -155,7 +155,7 @@ def clamps_before_the_sum(order, tensor, low, high, total):
     return first_of(order, tensor, np.clip(counts, low, high))
 
 
-@breaks("BOUND-08", WITHIN)
+@breaks("BOUND-01", WITHIN)
 def lower_bounds_come_on_top(order, tensor, low, high, total):
     """What each tensor has to lose is pruned first, and the rest within the amount that is left."""
     first = first_of(order, tensor, low)
@@ -163,7 +163,7 @@ def lower_bounds_come_on_top(order, tensor, low, high, total):
     return np.concatenate([first, within(rest, tensor, [0] * len(low), high, total - len(first))])
 
 
-@breaks("BOUND-08", WITHIN)
+@breaks("BOUND-01", WITHIN)
 def what_is_missing_is_shared_evenly(order, tensor, low, high, total):
     counts = np.clip(np.bincount(tensor[order[:total]], minlength=len(low)), low, high)
     while (missing := total - int(counts.sum())) != 0:
@@ -173,7 +173,7 @@ def what_is_missing_is_shared_evenly(order, tensor, low, high, total):
     return first_of(order, tensor, counts)
 
 
-@breaks("BOUND-08", WITHIN)
+@breaks("BOUND-01", WITHIN)
 def the_last_of_equals_within_bounds(order, tensor, low, high, total):
     """An order by key alone, reversed among the tensors that tie."""
     counts = np.bincount(tensor[within(order, tensor, low, high, total)], minlength=len(low))
