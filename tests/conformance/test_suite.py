@@ -37,7 +37,7 @@ def test_suite_is_in_order():
 
 
 def test_there_are_enough_vectors():
-    assert len(load().vectors) >= 400
+    assert len(load().vectors) >= 1600
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from multiprune_torch import prune
 
 import multiprune
 from multiprune.errors import MultipruneError
-from multiprune_conformance.examples.torch_prune import METHODS, TorchPrune
+from multiprune_conformance.examples.torch_prune import METHODS, TorchPrune, mask, tensor
 from multiprune_conformance.oracle_encoding import pruned_now, read_amount, read_pools
 
 Json = dict[str, Any]
@@ -42,10 +43,8 @@ class DropIn(TorchPrune):
         if operation == "count" and "sparsity" in request:
             return {"skipped": "the counting functions of torch take amounts"}
         names = [item.get("name", "") for item in request.get("tensors", [])]
-        if names != sorted(names):
+        if names != sorted(names) and not _is_by_name(request):
             return {"skipped": "pairs stand in the order of their list (TIE-03)"}
-        if any(names) and any(isinstance(each, dict) for each in read_pools(request).values()):
-            return {"skipped": "pairs have the names of their places (SCOPE-05)"}
         return self.answer(operation, request)
 
     def kind(self, error: Exception) -> str:
@@ -60,6 +59,27 @@ class DropIn(TorchPrune):
             options = {"mask": None}
         method = getattr(self.prune, name)
         self.prune.global_unstructured(pairs, method, importance_scores=scores, **options)
+
+    def _prune(self, request: Json) -> Json:
+        """Prune pairs; where names matter, a model whose parameters have them."""
+        if not _is_by_name(request):
+            return super()._prune(request)
+        model, places = torch.nn.Module(), []
+        for item in request["tensors"]:
+            *path, name = item["name"].split(".")
+            holder = model
+            for part in path:
+                if part not in dict(holder.named_children()):
+                    holder.add_module(part, torch.nn.Module())
+                holder = holder.get_submodule(part)
+            self._register(holder, name, tensor(item))
+            if "mask" in item:
+                self.prune.custom_from_mask(holder, name, mask(item["mask"], torch.empty(0)))
+            places.append((holder, name))
+        scores = {name: tensor(item) for name, item in request.get("scores", {}).items()} or None
+        method = getattr(self.prune, NAMES[request.get("method", "l1_unstructured")])
+        self.prune.prune_model(model, method, scores, where=lambda *_: True, **_options(request))
+        return {"masks": [self._mask(getattr(holder, f"{name}_mask")) for holder, name in places]}
 
     def _counts(self, request: Json) -> Json:
         return {"counts": pruned_now(request["tensors"], self._prune(request)["masks"])}
@@ -80,6 +100,17 @@ class DropIn(TorchPrune):
         except Exception as error:
             return {"error": self.kind(error)}
         return {}
+
+
+def _is_by_name(request: Json) -> bool:
+    """Whether the order or the settings go by names, and a model can have parameters of these."""
+    tensors = request.get("tensors", [])
+    names = [item.get("name", "") for item in tensors]
+    by_name = any(isinstance(each, dict) for each in read_pools(request).values())
+    if not all(names) or not (by_name or names != sorted(names)):
+        return False
+    nested = any(one.startswith(f"{other}.") for one in names for other in names)
+    return not nested and all("float" in item["dtype"] for item in tensors)
 
 
 def _options(request: Json) -> Json:
