@@ -31,6 +31,9 @@ __all__ = ["TorchBackend", "backend", "host_keys"]
 
 Keys = npt.NDArray[Any] | torch.Tensor
 
+_LARGE = {"row": 1 << 23, "group": 1 << 24}
+"""Blocks of pools on an accelerator: sorting rows takes more memory than comparing in groups."""
+
 
 class TorchBackend:
     """Torch tensors on the CPU and on accelerators."""
@@ -56,7 +59,7 @@ class TorchBackend:
         tensors = [*scores, *(mask for mask in masks if mask is not None)]
         if not _is_on_one_accelerator(tensors):
             return None
-        there = _Accelerator(scores[0].device)
+        there = _Accelerator(scores[0].device, _LARGE.get(question.scope.kind, 0))
         if not question.scope.is_small:
             return OnDevice(scores, masks, order, pools, there)
         columns = columns_of(there, scores, order, masks, pools)
@@ -121,7 +124,8 @@ class TorchBackend:
             return arrays[0]
         if all(isinstance(a, np.ndarray) for a in arrays):
             return np.concatenate(arrays)
-        return torch.cat([torch.as_tensor(a).cpu() for a in arrays])
+        host = [_as_signed(a) if isinstance(a, np.ndarray) else a for a in arrays]
+        return torch.cat([torch.as_tensor(a).cpu() for a in host])
 
     def where(self, condition: Keys) -> Keys:
         """Return the indices at which a 1-D array is True."""
@@ -173,11 +177,10 @@ class TorchBackend:
 class _Accelerator(TorchBackend):
     """Tensors of one accelerator: its kernels want large blocks, and one thread to start them."""
 
-    block_size = 1 << 23
     workers = 1
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, block_size: int) -> None:
+        self.device, self.block_size = device, block_size
 
     def keys(self, block: torch.Tensor, fmt: Format, *, signed: bool) -> torch.Tensor:
         """Return a block's ordered keys as integers of torch."""

@@ -1,15 +1,14 @@
 """The engine of the algebra for tensors of one accelerator: they are counted where they are.
 
-Only counters come to the host, once a pass. Blocks are small enough to stay in the device's cache
-between the few kernels that each goes through, and for no temporary to be as large as a tensor.
+Only counters come to the host, once a pass.
 Clauses: RANK-03, MASK-01.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any
 
 import torch
 
@@ -19,37 +18,15 @@ from multiprune.digits import digit_bits_for
 from multiprune.order import Order
 from multiprune.scope import Pools
 from multiprune.search import Ask, Rows, Sum, find_cuts
-from multiprune_torch.device_keys import SIGNED, device_keys, is_plain
+from multiprune_torch.device_blocks import Blocks, Run, histogram, spread
+from multiprune_torch.device_keys import SIGNED
 
 __all__ = ["OnDevice"]
 
-_BLOCK = 1 << 22
-"""Entries that are worked on at a time."""
 _DIGIT_BITS = 11
 """Bits that a pass resolves: so many counters fit into the memory of a multiprocessor."""
-
-
-class _Source(NamedTuple):
-    """A tensor, its prior mask, and where its entries are in the order of all."""
-
-    score: torch.Tensor
-    mask: torch.Tensor | None
-    size: int
-    offset: int
-    pool: int
-
-
-class _Run(NamedTuple):
-    """Entries of a tensor, by their flat indices."""
-
-    source: _Source
-    start: int
-    stop: int
-
-    @property
-    def first(self) -> int:
-        """Position of the first one."""
-        return self.source.offset + self.start
+_SMALL = 1 << 20
+"""Masks of tensors up to so many entries are made together."""
 
 
 class OnDevice:
@@ -73,21 +50,10 @@ class OnDevice:
         pools: Pools,
         backend: Backend,
     ) -> None:
-        sizes = [score.numel() for score in scores]
-        self.sources = [
-            _Source(*source)
-            for source in zip(
-                scores, masks, sizes, accumulate(sizes, initial=0), pools.of, strict=False
-            )
-        ]
-        self._members: list[list[_Source]] = [[] for _ in pools.sizes]
-        for source in self.sources:
-            self._members[source.pool].append(source)
-        self.order, self.backend, self.device = order, backend, scores[0].device
-        self.size, self.key_bits, self.pools = sum(sizes), order.bits, len(pools.sizes)
+        self.blocks = Blocks(scores, masks, order, pools.of, backend)
+        self.size, self.key_bits, self.pools = sum(pools.sizes), order.bits, len(pools.sizes)
         self.digit_bits = digit_bits_for(self.pools, _DIGIT_BITS, 1 << 20)
-        self._plain = order.seed is None and is_plain(order.ranked, signed=order.signed)
-        self._top = order.ranked.nan if self._plain else (1 << self.key_bits) - 1
+        self._sizes, self._whole = pools.sizes, all(mask is None for mask in masks)
 
     def cuts(self, ask: Ask, *, total: Sum = lambda rows: rows) -> tuple[Cut, ...]:
         """Find the cut of each pool."""
@@ -96,17 +62,11 @@ class OnDevice:
     def count(self, prefixes: Sequence[int | None], shift: int, width: int) -> Rows:
         """Count live entries by a digit of their words; see `multiprune.search.Entries`."""
         position_bits = max((self.size - 1).bit_length(), 1)
-        counts = torch.zeros(self.pools, 1 << width, dtype=torch.int64, device=self.device)
-        for pool, prefix in enumerate(prefixes):
-            if prefix is None:
-                continue
-            row = counts[pool]
-            if shift >= position_bits:
-                self._count_keys(pool, prefix, shift - position_bits, width, row)
-            else:
-                known = position_bits - shift - width
-                place = prefix & ((1 << known) - 1)
-                self._count_ties(pool, prefix >> known, place << (shift + width), shift, row)
+        counts = torch.zeros(self.pools, 1 << width, dtype=torch.int64, device=self.blocks.device)
+        if shift >= position_bits:
+            self._count_keys(prefixes, shift - position_bits, width, counts)
+        else:
+            self._count_ties(prefixes, position_bits - shift - width, shift, width, counts)
         return list(counts.cpu().numpy().cumsum(axis=1))
 
     def keep(self, column: int, cuts: Sequence[Cut], like: torch.Tensor) -> tuple[Any, int]:
@@ -115,134 +75,152 @@ class OnDevice:
         self.write(column, cuts, mask)
         return mask, mask.numel() - int(mask.sum())
 
+    def write_all(self, cuts: Sequence[Cut], masks: Sequence[torch.Tensor]) -> None:
+        """Write the masks of all tensors, row-major and of any dtype."""
+        waiting: list[tuple[int, int]] = []
+        size = 0
+        for column, (source, mask) in enumerate(zip(self.blocks.sources, masks, strict=True)):
+            spans = list(cuts[source.pool].spans(source.offset, source.offset + source.size))
+            if len(spans) != 1 or source.size > _SMALL:
+                self.write(column, cuts, mask)
+                continue
+            if waiting and (
+                size + source.size > 2 * _SMALL or masks[waiting[0][0]].dtype != mask.dtype
+            ):
+                self._write_together(waiting, masks)
+                waiting, size = [], 0
+            waiting.append((column, spans[0][2]))
+            size += source.size
+        if waiting:
+            self._write_together(waiting, masks)
+
     def write(self, column: int, cuts: Sequence[Cut], mask: torch.Tensor) -> None:
         """Write one tensor's mask, row-major and of any dtype."""
-        source, flat = self.sources[column], mask.view(-1)
-        ranked = self.order.ranked
-        # A float mask holds its own keys on the way.
+        blocks, flat = self.blocks, mask.view(-1)
+        source, ranked = blocks.sources[column], blocks.order.ranked
+        # A float mask holds its own keys on the way, so that it is written in one piece.
         reuse = (
-            self._plain
+            blocks.plain
+            and source.mask is None
             and flat.dtype.is_floating_point
             and 8 * flat.element_size() == ranked.bits
-            and self.backend.dtype_name(source.score) == self.order.format.name
+            and blocks.backend.dtype_name(source.score) == blocks.order.format.name
         )
         spans = cuts[source.pool].spans(source.offset, source.offset + source.size)
         for first, last, threshold in spans:
-            for start in range(first - source.offset, last - source.offset, _BLOCK):
-                stop = min(start + _BLOCK, last - source.offset)
-                out = flat[start:stop]
-                if threshold >= self._top:
+            begin, end = first - source.offset, last - source.offset
+            step = end - begin if reuse else blocks.step
+            for start in range(begin, end, step):
+                out = flat[start : min(start + step, end)]
+                if threshold >= blocks.top:
                     out.zero_()
                     continue
+                run = Run(source, start, min(start + step, end))
                 into = out.view(SIGNED[ranked.bits]) if reuse else None
-                keys = self._keys([_Run(source, start, stop)], into=into, clamp=False)
+                keys = blocks.keys([run], into=into, clamp=False)
                 if flat.dtype.is_floating_point and flat.element_size() == 1:
                     out.copy_(keys > max(threshold, -1))  # no comparison writes float8
                 else:
                     torch.gt(keys, max(threshold, -1), out=out)
 
-    def _count_keys(
-        self, pool: int, prefix: int, shift: int, width: int, row: torch.Tensor
+    def _write_together(
+        self, columns: Sequence[tuple[int, int]], masks: Sequence[torch.Tensor]
     ) -> None:
-        """Count the entries of a pool by a digit of those keys that start with `prefix`."""
-        base = prefix << (shift + width)
-        bins = min(1 << width, (self._top >> shift) - (prefix << width) + 1)
-        clamp = base + (bins << shift) > self._top
-        for batch in self._batches(pool, 0, self.size):
-            keys = self._keys(batch, clamp=clamp)
-            row[:bins] += _histogram(keys, base, shift, bins)
+        """Write the masks of small tensors, each with its threshold."""
+        sources = [self.blocks.sources[column] for column, _ in columns]
+        batch = [Run(source, 0, source.size) for source in sources]
+        thresholds = [max(threshold, -1) for _, threshold in columns]
+        keys = self.blocks.keys(batch)
+        one = len(set(thresholds)) == 1
+        keep = keys > (thresholds[0] if one else spread(thresholds, batch, keys))
+        flat = [masks[column].view(-1) for column, _ in columns]
+        sizes = [run.size for run in batch]
+        torch.split_with_sizes_copy(keep.to(flat[0].dtype), sizes, out=flat)
+
+    def _count_keys(
+        self, prefixes: Sequence[int | None], shift: int, width: int, counts: torch.Tensor
+    ) -> None:
+        """Count entries by a digit of those keys that start with the prefixes."""
+        blocks, top = self.blocks, self.blocks.top >> shift
+        # Keys of NaNs above the top are left out; in the first pass they are all that is.
+        rest = self._whole and blocks.plain and shift + width >= self.key_bits
+        for batch in self._batches(prefixes):
+            pools = {run.source.pool for run in batch}
+            bases = {pool: (prefixes[pool] or 0) << (shift + width) for pool in pools}
+            clamp = any(b + (1 << (shift + width)) > blocks.top for b in bases.values())
+            alone = len(pools) == 1
+            keys = blocks.keys(batch, clamp=clamp and not (rest and alone))
+            if alone:
+                (pool,) = pools
+                bins = min(1 << width, top - ((prefixes[pool] or 0) << width) + 1)
+                counts[pool, :bins] += histogram(keys, bases[pool], shift, bins)
+            else:
+                _count_mixed(keys, batch, bases, shift, width, counts)
+        if rest:
+            sizes = torch.tensor(self._sizes, device=blocks.device)
+            counts[:, top] += sizes - counts.sum(1)
 
     def _count_ties(
-        self, pool: int, threshold: int, first: int, shift: int, row: torch.Tensor
+        self,
+        prefixes: Sequence[int | None],
+        known: int,
+        shift: int,
+        width: int,
+        counts: torch.Tensor,
     ) -> None:
-        """Count the entries of a pool that have the threshold's key by a digit of positions.
+        """Count entries of the thresholds' keys by a digit of those positions with a prefix."""
+        blocks, span = self.blocks, 1 << (shift + width)
+        keys_of = [(p or 0) >> known for p in prefixes]
+        firsts = [((p or 0) & ((1 << known) - 1)) * span for p in prefixes]
+        windows = [
+            None if p is None else (f, f + span) for p, f in zip(prefixes, firsts, strict=True)
+        ]
+        for batch in blocks.batches(windows.__getitem__):
+            pools = {run.source.pool for run in batch}
+            keys = blocks.keys(batch, clamp=any(keys_of[pool] >= blocks.top for pool in pools))
+            pool = batch[0].source.pool
+            if len(pools) == 1 and all(a.first + a.size == b.first for a, b in pairwise(batch)):
+                begin = batch[0].first - firsts[pool]
+                _count_runs(keys == keys_of[pool], begin, shift, counts[pool])
+                continue
+            # In the place of its key, an entry that is tied gets its position.
+            starts, here = [], 0
+            for run in batch:
+                starts.append(run.first - here)
+                here += run.size
+            tied = keys == spread([keys_of[run.source.pool] for run in batch], batch, keys)
+            places = torch.arange(here, device=blocks.device)
+            places += spread(starts, batch, places)
+            places.masked_fill_(~tied, -1)
+            bases = {pool: firsts[pool] for pool in pools}
+            _count_mixed(places, batch, bases, shift, width, counts)
 
-        Those with the same digit follow one another, so nothing is sorted into bins.
-        """
-        for batch in self._batches(pool, first, first + (row.shape[0] << shift)):
-            size, begin = sum(run.stop - run.start for run in batch), batch[0].first - first
-            digit, before = begin >> shift, begin & ((1 << shift) - 1)
-            digits = (before + size + (1 << shift) - 1) >> shift
-            tied = torch.zeros(digits << shift, dtype=torch.bool, device=self.device)
-            keys = self._keys(batch, clamp=threshold >= self._top)
-            torch.eq(keys, threshold, out=tied[before : before + size])
-            row[digit : digit + digits] += tied.view(digits, -1).sum(1)
-
-    def _batches(self, pool: int, first: int, last: int) -> Iterator[list[_Run]]:
-        """Cut the entries of a pool in a run of positions into blocks; small tensors share one."""
-        batch: list[_Run] = []
-        size = 0
-        for source in self._members[pool]:
-            begin = max(first - source.offset, 0)
-            end = min(last - source.offset, source.size)
-            for start in range(begin, end, _BLOCK):
-                run = _Run(source, start, min(start + _BLOCK, end))
-                follows = batch and batch[-1].first + batch[-1].stop - batch[-1].start == run.first
-                if batch and (not follows or size + run.stop - run.start > _BLOCK):
-                    yield batch
-                    batch, size = [], 0
-                batch.append(run)
-                size += run.stop - run.start
-        if batch:
-            yield batch
-
-    def _keys(
-        self, batch: Sequence[_Run], *, clamp: bool, into: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return the keys of entries, in new memory; -1 for those that are pruned already.
-
-        Without `clamp`, keys of NaNs may be above the largest key. `into` may take the keys.
-        """
-        order, flat = self.order, self.backend.flat
-        if order.seed is not None:
-            draws, seed = self.backend.draws, order.seed
-            keys = _joined([draws(seed, r.first, r.first + r.stop - r.start) for r in batch])
-        else:
-            blocks = [flat(r.source.score, r.start, r.stop) for r in batch]
-            if not self._plain:
-                fmt, signed = order.format, order.signed
-                keys = _joined([self.backend.keys(b, fmt, signed=signed) for b in blocks])
-            else:
-                block = _joined([b.to(getattr(torch, order.format.name)) for b in blocks])
-                block = block.abs() if block.is_complex() else block
-                if into is None:
-                    keys = device_keys(block, order.ranked, signed=False, clamp=clamp)
-                else:
-                    bits = block.view(SIGNED[order.ranked.bits])
-                    keys = torch.bitwise_and(bits, order.ranked.sign - 1, out=into)
-        if any(r.source.mask is not None for r in batch):
-            keys.masked_fill_(_joined([self._pruned(r) for r in batch]), -1)
-        return keys
-
-    def _pruned(self, run: _Run) -> torch.Tensor:
-        """Return which entries are pruned by the prior mask."""
-        mask, size = run.source.mask, run.stop - run.start
-        if mask is None:
-            return torch.zeros(size, dtype=torch.bool, device=self.device)
-        alive: torch.Tensor = self.backend.flat(mask, run.start, run.stop)
-        return alive != 1
+    def _batches(self, prefixes: Sequence[int | None]) -> Iterator[list[Run]]:
+        return self.blocks.batches(lambda p: None if prefixes[p] is None else (0, self.size))
 
 
-def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+def _count_mixed(
+    keys: torch.Tensor,
+    batch: Sequence[Run],
+    bases: dict[int, int],
+    shift: int,
+    width: int,
+    counts: torch.Tensor,
+) -> None:
+    """Count the keys of several pools: each pool has counters of its own in one long row."""
+    pools = [run.source.pool for run in batch]
+    keys -= spread([bases[pool] for pool in pools], batch, keys)
+    keys >>= shift
+    others = (keys < 0) | (keys >= 1 << width)
+    keys |= spread([pool << width for pool in pools], batch, keys)
+    keys.masked_fill_(others, counts.numel())
+    counts.view(-1).add_(histogram(keys, 0, 0, counts.numel()))
 
 
-def _histogram(keys: torch.Tensor, base: int, shift: int, bins: int) -> torch.Tensor:
-    """Count how often each of `bins` digits occurs, ``(key - base) >> shift``; others are left out.
-
-    Notes
-    -----
-    ``bincount`` waits for the device, to look for the largest digit; ``histc`` does not, and it
-    leaves out what is out of its range. It counts its upper end as if it was in the last bin, so
-    there is one bin more than asked for. Both are exact, for they are asked for integers.
-    """
-    asked = bins + 1
-    if keys.is_cuda and not torch.are_deterministic_algorithms_enabled():
-        end, largest = base + (asked << shift), torch.iinfo(keys.dtype).max
-        if end > largest or (asked << shift) * asked > 1 << 62:
-            keys = keys.sub_(base).bitwise_right_shift_(shift) if base else keys >> shift
-            base, end = 0, asked
-        return torch.histc(keys, asked, min=base, max=end)[:bins]
-    digits = (keys - base) >> shift
-    digits = digits.masked_fill_((digits < 0) | (digits >= bins), bins)
-    return torch.bincount(digits, minlength=asked)[:bins]
+def _count_runs(tied: torch.Tensor, begin: int, shift: int, row: torch.Tensor) -> None:
+    """Count entries that follow one another by a digit of their positions: in runs."""
+    digit, before = begin >> shift, begin & ((1 << shift) - 1)
+    digits = (before + tied.shape[0] + (1 << shift) - 1) >> shift
+    padded = torch.zeros(digits << shift, dtype=torch.bool, device=tied.device)
+    padded[before : before + tied.shape[0]] = tied
+    row[digit : digit + digits] += padded.view(digits, -1).sum(1)

@@ -47,8 +47,9 @@ def device_keys(
     if is_plain(fmt, signed=signed):
         bits = block.view(SIGNED[fmt.bits])
         if fmt.bits == 16:
-            bits = bits.to(torch.int32)
-        keys = bits & (fmt.sign - 1)
+            keys = bits.to(torch.int32).bitwise_and_(fmt.sign - 1)
+        else:
+            keys = bits & (fmt.sign - 1)
         return keys.clamp_(max=fmt.nan) if clamp else keys
     if fmt.bits == 64:
         raise DtypeError(

@@ -24,6 +24,7 @@ from multiprune.order import Order
 from multiprune.plan import Plan, plan
 from multiprune.question import Question
 from multiprune_torch.backend import backend
+from multiprune_torch.device import OnDevice
 from multiprune_torch.parameters import Place
 from multiprune_torch.stream import Stream
 
@@ -191,14 +192,17 @@ def _write(
     `write` may store the mask of column i in a faster way, and says whether it did.
     """
     engine: Any = plan.engine
-    masks = []
-    for i, (like, dtype) in enumerate(zip(likes, dtypes, strict=True)):
-        mask = torch.empty(like.shape, dtype=dtype, device=like.device)
-        if not write(i, mask):
-            engine.write(i, plan.cuts, mask)
+    given = list(zip(likes, dtypes, strict=True))
+    masks = [torch.empty(like.shape, dtype=dtype, device=like.device) for like, dtype in given]
+    if isinstance(engine, OnDevice):
+        engine.write_all(plan.cuts, masks)
+    else:
+        for i, mask in enumerate(masks):
+            if not write(i, mask):
+                engine.write(i, plan.cuts, mask)
+    for i, (like, dtype) in enumerate(given):
         if not like.is_contiguous():
-            mask = torch.empty_like(like, dtype=dtype).copy_(mask)
-        masks.append(mask)
+            masks[i] = torch.empty_like(like, dtype=dtype).copy_(masks[i])
     return masks
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 import multiprune_torch.device as engine
+import multiprune_torch.device_blocks as blocks
 import numpy as np
 import pytest
 import torch
@@ -26,12 +27,14 @@ room = import_module("multiprune_torch.backend")  # the package has its backend 
 
 
 @contextmanager
-def as_on_a_device(block=1 << 22):
-    """Give CPU tensors to the engine of an accelerator."""
+def as_on_a_device(block):
+    """Give CPU tensors to the engine of an accelerator, in blocks of this size."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(room, "_is_on_one_accelerator", lambda tensors: True)
-        patch.setattr(engine, "_BLOCK", block)
-        patch.setattr(room._Accelerator, "block_size", 4 * block)
+        patch.setattr(blocks, "_BYTES", 8 * block)
+        patch.setattr(blocks, "_MIXED", max(block // 2, 1))
+        patch.setattr(engine, "_SMALL", block)
+        patch.setattr(room, "_LARGE", {"row": 4 * block, "group": 4 * block})
         yield
 
 
@@ -70,6 +73,8 @@ def outcome(call):
 
 QUESTIONS = [
     {"scope": "tensor", "amount": 0.4},
+    {"scope": "tensor", "amount": 0.95},
+    {"amount": 0.95},
     {"scope": "row", "amount": 0.4},
     {"scope": "row", "dim": 1, "sparsity": 0.7},
     {"scope": (2, 4)},
@@ -134,7 +139,7 @@ def test_the_drop_in_prunes_twice_as_on_the_cpu(kind, mask_dtype):
         return [t for m in model for t in (m.weight_mask, m.weight)]
 
     expected = rounds()
-    with as_on_a_device(block=128):
+    with as_on_a_device(128):
         found = rounds()
     for mine, theirs in zip(found, expected, strict=True):
         assert mine.dtype == theirs.dtype
@@ -149,7 +154,7 @@ def test_large_tensors_in_few_passes():
     for kind in (torch.bfloat16, torch.float32, torch.float64):
         cast = [t.to(kind) for t in tensors]
         expected = multiprune.global_unstructured(cast, amount=0.6, masks=masks)
-        with as_on_a_device(block=1 << 16):
+        with as_on_a_device(1 << 16):
             found = multiprune.global_unstructured(cast, amount=0.6, masks=masks)
         assert str(found.report) == str(expected.report)
         assert all(map(torch.equal, found.masks, expected.masks))
