@@ -92,8 +92,9 @@ def _weights(
     sizes = [math.prod(shape) for shape in shapes]
     if allocation == "uniform":
         return [Fraction(size) for size in sizes]
-    shares = by_name(allocation, names, "allocation", AllocationError, complete=True)
-    return [_share(n, s) * size for n, s, size in zip(names, shares, sizes, strict=True)]
+    exact = {key: _share(key, share) for key, share in allocation.items()}
+    shares = by_name(exact, names, "allocation", AllocationError, complete=True)
+    return [share * size for share, size in zip(shares, sizes, strict=True)]
 
 
 def _shares(weights: Sequence[Fraction], live: Sequence[int], left: int) -> list[Fraction]:
@@ -119,9 +120,9 @@ def _shares(weights: Sequence[Fraction], live: Sequence[int], left: int) -> list
 def _share(name: Any, share: Any) -> Fraction:
     number = share.item() if getattr(share, "shape", None) == () else share
     if isinstance(number, (numbers.Rational, float)) and not isinstance(number, bool):
-        finite = isinstance(number, numbers.Rational) or math.isfinite(number)
-        if finite and number > 0:
-            return Fraction(number)
+        exact = Fraction(number) if math.isfinite(number) else Fraction(0)
+        if exact > 0:
+            return exact
     raise AllocationError(
         f"allocation[{name!r}]={share!r} was given. Rule: a share is a positive finite number, the "
         "density relative to the other tensors' [ALLOC-04]. Leave tensors out with exclude to "

@@ -114,6 +114,8 @@ class ComparedGroups:
     def keep(self, column: int, cuts: Sequence[Cut], like: Array) -> tuple[Array, int]:
         """Make one tensor's mask; see `multiprune.backend.Engine`."""
         xp, score, mask = self.xp, self.scores[column], self.masks[column]
+        if not prod(score.shape):  # of which no part can be taken
+            return xp.ones(score.shape, dtype=xp.bool), 0
         offset = sum(prod(each.shape) for each in self.scores[:column])
         if self.order.seed is None:
             ranks, less = ranked_by(score, self.order, xp=xp)

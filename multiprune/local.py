@@ -35,11 +35,14 @@ class Parts:
 
     Attributes
     ----------
+    rows : bool
+        Whether they are rows: everything with one index of `pools`, where `length` is 1. Groups
+        are `length` entries that lie `inner` apart.
     outer, pools, length, inner : int
-        A row-major tensor has the shape (outer, pools, length, inner): groups of `length` entries
-        lie `inner` apart; a row is everything with one index of `pools`, and has length 1.
+        A row-major tensor has the shape (outer, pools, length, inner).
     """
 
+    rows: bool
     outer: int
     pools: int
     length: int
@@ -51,13 +54,13 @@ class Parts:
         dim = scope.dim % len(shape)
         before, size, after = prod(shape[:dim]), shape[dim], prod(shape[dim + 1 :])
         if scope.kind == "row":
-            return cls(before, size, 1, after)
-        return cls(1, before * size // scope.of, scope.of, after)
+            return cls(True, before, size, 1, after)
+        return cls(False, 1, before * size // scope.of, scope.of, after)
 
     @property
     def entries(self) -> int:
         """How many entries a pool has."""
-        return self.length if self.length > 1 else self.outer * self.inner
+        return self.outer * self.inner if self.rows else self.length
 
     @property
     def unit(self) -> int:
@@ -66,7 +69,7 @@ class Parts:
 
     def split(self, flat: Array) -> Array:
         """Return a run of whole units as an array of one pool a row."""
-        if self.length > 1:
+        if not self.rows:
             return flat.reshape(-1, self.length, self.inner).swapaxes(1, 2).reshape(-1, self.length)
         return (
             flat.reshape(self.outer, -1, self.inner)
@@ -76,7 +79,7 @@ class Parts:
 
     def join(self, parts: Array) -> Array:
         """Take `split` back."""
-        if self.length > 1:
+        if not self.rows:
             return parts.reshape(-1, self.inner, self.length).swapaxes(1, 2).reshape(-1)
         return parts.reshape(-1, self.outer, self.inner).swapaxes(0, 1).reshape(-1)
 
@@ -114,6 +117,8 @@ class Local:
         """Check the amount in each pool; there is a cut for each, and none is kept."""
         for number, column in enumerate(self.columns):
             if column.size == 0:
+                if self.parts[number].pools and self.parts[number].rows:
+                    self._count(number, 0)
                 continue
             if column.alive is None:
                 self._count(number, self.parts[number].entries)

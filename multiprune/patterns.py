@@ -48,21 +48,21 @@ def by_name(
             f"patterns of names. Write {parameter}={{'encoder.*': ...}}."
         )
     chosen: list[Any] = []
-    used = set()
     for name in names:
         keys = [name] if name in settings else [k for k in settings if fnmatchcase(name, k)]
-        used.update(keys)
         values = [settings[key] for key in keys]
-        if any(value != values[0] for value in values[1:]):
+        # The int 1 and the float 1.0 differ: one entry, and all of them.
+        if any((type(value), value) != (type(values[0]), values[0]) for value in values[1:]):
             raise error(
                 f"{parameter}: {sorted(keys)} match {name} and differ. Rule: patterns that match "
                 f"one tensor agree. Name it whole: {parameter}={{{name!r}: ...}}."
             )
         chosen.append(values[0] if values else None)
-    if unused := sorted(set(settings) - used):
+    unused = [k for k in settings if not any(n == k or fnmatchcase(n, k) for n in names)]
+    if unused:
         raise error(
-            f"{parameter}: {unused} match no tensor. Rule: every key names a tensor of the call. "
-            f"The tensors are {list(names)[:20]}."
+            f"{parameter}: {sorted(unused)} match no tensor. Rule: every key names a tensor of "
+            f"the call. The tensors are {list(names)[:20]}."
         )
     missing = [name for name, value in zip(names, chosen, strict=True) if value is None]
     if complete and missing:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from math import prod
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from multiprune.errors import (
     AmountError,
     AmountTypeError,
     BoundsError,
+    PruningTypeError,
     SparsityError,
 )
 from multiprune.scope import Pools, Scope
@@ -105,6 +107,12 @@ class Question:
                     f"{amounts} was given with scope={scope!r}. Rule: {where.keep} of each "
                     f"{where.of} entries are kept, which says how much is pruned [GROUP-02]. Leave "
                     "the amount out."
+                )
+            if "amount" not in signature(method).parameters:
+                raise PruningTypeError(
+                    f"{method!r} was given with scope={scope!r}. Rule: groups say how much is "
+                    "pruned, and this method takes no amount [GROUP-02]. Pass L1Unstructured or "
+                    "RandomUnstructured."
                 )
             options = {**options, "amount": Kept(where.keep), "sparsity": None}
         if limits and (where.kind != "global" or allocation is not None):

@@ -14,6 +14,9 @@ from torch import distributed
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.sharded import traffic
+from multiprune.amount import Target
+from multiprune.question import Question
+from multiprune.scope import Pools
 
 CALLS, BYTES = 12, 128 << 10
 RANDOM = {"pruning_method": prune.RandomUnstructured}
@@ -112,8 +115,10 @@ def case_the_benchmark_writes_down_what_is_sent():
         ]
         entries = ShardedEntries(shards)
         entries.own([0] * len(shards), None)
+        pools = Pools.together([s.scores.numel() for s in shards])
+        counted, _ = entries.engines(Question(Target(0.8)), pools, [s.where for s in shards])
         for cut in (nets.fsdp, nets.hsdp):
-            ledger, _ = traffic(entries.counted, len(shards), replicas=cut is nets.hsdp)
+            ledger, _ = traffic(counted, len(shards), replicas=cut is nets.hsdp)
             model = cut(nets.net(kind, dtype))
             with watched() as seen:
                 prune.prune_model(model, amount=0.8)

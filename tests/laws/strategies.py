@@ -83,3 +83,41 @@ def problems(
 AMOUNTS = st.one_of(
     st.floats(0, 1), st.sampled_from([0, 1, 0.0, 0.25, 0.5, 0.8, 1.0]), st.integers(0, 40)
 )
+
+
+FRACTIONS = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.05, 0.1, 0.5, 0.9, 1.0]))
+LIMITS = st.one_of(FRACTIONS, st.integers(0, 20))
+SHARES = st.one_of(st.integers(1, 9), st.floats(0.01, 100), st.fractions(0.1, 9))
+KINDS = ["tensor", "row", "group", "pools", "bounds", "allocation"]
+
+
+@st.composite
+def questions(draw: st.DrawFn, count: int, kinds: Any = KINDS) -> dict[str, Any]:
+    """What may be asked of so many tensors: a scope, bounds or an allocation, and how much."""
+
+    def by_name(values: Any) -> Any:
+        keys = [*map(str, range(count)), "*", "[0-4]"]
+        return st.one_of(values, st.dictionaries(st.sampled_from(keys), values, max_size=3))
+
+    goal: dict[str, Any] = draw(
+        st.one_of(
+            st.fixed_dictionaries({"amount": AMOUNTS}),
+            st.fixed_dictionaries({"sparsity": st.floats(0, 1)}),
+        )
+    )
+    what = draw(st.sampled_from(kinds))
+    dim = {} if draw(st.booleans()) else {"dim": draw(st.integers(-3, 2))}
+    if what == "tensor":
+        return goal | {"scope": "tensor"}
+    if what == "row":
+        return goal | {"scope": "row"} | dim
+    if what == "group":
+        m = draw(st.sampled_from([1, 2, 3, 4, 4, 9]))
+        return {"scope": (draw(st.integers(1, m)), m)} | dim
+    if what == "pools":
+        return goal | {"scope": {str(i): draw(st.sampled_from("ab")) for i in range(count)}}
+    if what == "allocation":
+        shares = st.fixed_dictionaries({str(i): SHARES for i in range(count)})
+        return goal | {"allocation": draw(st.one_of(st.sampled_from(["uniform", "erk"]), shares))}
+    names = st.sampled_from(["keep_at_least", "prune_at_most", "prune_at_least"])
+    return goal | {name: draw(by_name(LIMITS)) for name in draw(st.sets(names, min_size=1))}
