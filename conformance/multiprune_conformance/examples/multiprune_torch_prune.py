@@ -42,9 +42,8 @@ class DropIn(TorchPrune):
             return {"skipped": "torch's L1Unstructured has no signed scores"}
         if operation == "count" and "sparsity" in request:
             return {"skipped": "the counting functions of torch take amounts"}
-        names = [item.get("name", "") for item in request.get("tensors", [])]
-        if names != sorted(names) and not _is_by_name(request):
-            return {"skipped": "pairs stand in the order of their list (TIE-03)"}
+        if _asks_for_names(request) and not _fits_a_model(request):
+            return {"skipped": "pairs have no names, and stand in the order of their list"}
         return self.answer(operation, request)
 
     def kind(self, error: Exception) -> str:
@@ -62,7 +61,7 @@ class DropIn(TorchPrune):
 
     def _prune(self, request: Json) -> Json:
         """Prune pairs; where names matter, a model whose parameters have them."""
-        if not _is_by_name(request):
+        if not _asks_for_names(request):
             return super()._prune(request)
         model, places = torch.nn.Module(), []
         for item in request["tensors"]:
@@ -102,15 +101,19 @@ class DropIn(TorchPrune):
         return {}
 
 
-def _is_by_name(request: Json) -> bool:
-    """Whether the order or the settings go by names, and a model can have parameters of these."""
-    tensors = request.get("tensors", [])
-    names = [item.get("name", "") for item in tensors]
+def _asks_for_names(request: Json) -> bool:
+    """Whether the names of tensors decide, by their order or by settings."""
+    names = [item.get("name", "") for item in request.get("tensors", [])]
     by_name = any(isinstance(each, dict) for each in read_pools(request).values())
-    if not all(names) or not (by_name or names != sorted(names)):
-        return False
+    return names != sorted(names) or (any(names) and by_name)
+
+
+def _fits_a_model(request: Json) -> bool:
+    """Whether a model can have parameters of these names, and `prune_model` selects them."""
+    names = [item["name"] for item in request["tensors"]]
     nested = any(one.startswith(f"{other}.") for one in names for other in names)
-    return not nested and all("float" in item["dtype"] for item in tensors)
+    floats = all("float" in item["dtype"] for item in request["tensors"])
+    return all(names) and not nested and floats
 
 
 def _options(request: Json) -> Json:
