@@ -131,14 +131,16 @@ class Everybody:
         self.proof = [sum(numbers) for numbers in zip(*others, strict=True)] or None
 
     def count(self, *digit: Any) -> list[Any]:
-        return [sum(rows) for rows in zip(*(c.count(*digit) for c in self.counted), strict=True)]
+        rows = [sum(r) for r in zip(*(c.count(*digit) for c in self.counted), strict=True)]
+        self.counters = sum(map(len, rows))
+        return rows
 
     def total(self) -> Any:
         """The first rank's sum, to which the others add their proofs of ownership."""
 
         def add(numbers: Any) -> list[int]:
             start = len(numbers) - len(self.proof or [])
-            if self.proof is None or start & (start - 1) or start == len(numbers):
+            if self.proof is None or start != self.counters:
                 return list(numbers)
             tail = zip(numbers[start:], self.proof, strict=True)
             return [*numbers[:start], *((a + b) % 2**64 for a, b in tail)]
@@ -162,10 +164,16 @@ def difference(seed: int, number: int) -> str | None:
     case, draw = case_of(seed, number), random.Random(number << 8 | 7)
     if case.what == "structured" or case.signed:
         return None
+    if isinstance(case.where.get("scope"), tuple) or case.where.get("scope") == "row":
+        return None  # whole on one process, and decided there as in one
     shapes = [t.shape for t in case.tensors]
     try:
         with np.errstate(over="ignore"):
-            if case.what == "random":
+            if case.what == "pools":
+                drawn = None if case.seed < 0 else case.seed
+                options = {"seed": drawn, "masks": case.masks, **case.goal, **case.where}
+                expected = oracle.pruned(case.tensors, **options)
+            elif case.what == "random":
                 options = {"seed": case.seed, "masks": case.masks, **case.goal}
                 expected = oracle.random_unstructured(shapes, **options)
             else:
@@ -177,6 +185,8 @@ def difference(seed: int, number: int) -> str | None:
     masks = [None if m is None else torch.from_numpy(np.array(m)) for m in case.masks]
     ways = [way_of(draw, world, t.dim()) for t in tensors]
     random_seed = case.seed if case.what == "random" else None
+    if case.what == "pools" and case.seed >= 0:
+        random_seed = case.seed
     held = [
         [held_by(*parts, rank) for parts in zip(ways, tensors, masks, strict=True)]
         for rank in range(world.numel())
@@ -186,7 +196,7 @@ def difference(seed: int, number: int) -> str | None:
     for entries in ranks:
         entries.own(owners, random_seed)
     names = [str(i) for i in range(len(shapes))]
-    where = Question.of(multiprune.L1Unstructured, case.goal)[1]
+    where = Question.of(multiprune.L1Unstructured, case.goal, **case.where)[1]
     pools = where.pools(names, shapes)
     engines = [entries.engines(where, pools, names) for entries in ranks]
     everybody = Everybody(ranks, [counted for counted, _ in engines])

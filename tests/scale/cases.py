@@ -14,6 +14,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from multiprune_conformance.oracle_dtypes import FORMATS
+from pools import where_of
 
 Array = np.ndarray[Any, Any]
 
@@ -47,9 +48,11 @@ class Case:
     Attributes
     ----------
     what : str
-        "masks", "random", "structured" or "cut".
+        "masks", "random", "structured", "cut" or "pools".
     goal : dict
-        ``amount`` or ``sparsity``.
+        ``amount`` or ``sparsity``; of groups neither.
+    where : dict
+        Of "pools": scope, bounds or an allocation.
     """
 
     what: str
@@ -59,10 +62,12 @@ class Case:
     signed: bool = False
     seed: int = 0
     channels: dict[str, Any] = field(default_factory=dict)
+    where: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"what={self.what} goal={self.goal} signed={self.signed} seed={self.seed}"]
         lines += [f"channels={self.channels}"] if self.channels else []
+        lines += [f"where={self.where}"] if self.where else []
         for tensor, mask in zip(self.tensors, self.masks, strict=True):
             words = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).tobytes().hex()
             lines.append(f"{tensor.dtype.name}{list(tensor.shape)} bytes {words}")
@@ -73,16 +78,21 @@ class Case:
 def case_of(seed: int, number: int) -> Case:
     """Return the case of a number."""
     draw = random.Random(seed << 40 | number)
-    what = draw.choices(["masks", "random", "structured", "cut"], [12, 2, 2, 3])[0]
+    what = draw.choices(["masks", "random", "structured", "cut", "pools"], [12, 2, 2, 3, 19])[0]
     if what == "structured":
         return _structured(draw)
-    names = _dtypes(draw, mixed=what != "random")
+    names = _dtypes(draw, mixed=what not in ("random", "pools"))
     tensors = [_array(draw, draw.choice(names), draw.choice(SHAPES)) for _ in names]
     masks = [mask_of(draw, tensor.shape) for tensor in tensors]
     total = sum(tensor.size for tensor in tensors)
     live = sum(t.size if m is None else int(m.sum()) for t, m in zip(tensors, masks, strict=True))
     goal = goal_of(draw, total, live)
     signed = what != "random" and draw.random() < 0.4
+    if what == "pools":
+        where = where_of(draw, [tensor.shape for tensor in tensors])
+        goal = {} if isinstance(where.get("scope"), tuple) else goal
+        seed = draw.getrandbits(64) if draw.random() < 0.15 else -1  # at random
+        return Case(what, tensors, masks, goal, signed and seed < 0, seed, where=where)
     if draw.random() < 0.03:
         fault = draw.choice(["amount", "sparsity", "shape", "values"])
         if fault in ("amount", "sparsity"):
