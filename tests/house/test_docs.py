@@ -1,4 +1,4 @@
-"""Every example runs: the code blocks of README and docs, and the docstrings."""
+"""Every example runs: the code blocks of README and docs, their pictures, and the docstrings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import doctest
 import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -27,20 +30,58 @@ MODULES = [
 ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_every_python_block_of_the_page_runs(page, tmp_path):
-    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.M | re.S)
-    script = tmp_path / "page.py"
-    script.write_text("\n".join(blocks))
+POOLS = ROOT / "docs" / "pools.md"
+
+
+def run(folder, *words):
+    """Run Python in a folder as somebody does who has installed the packages."""
     path = os.pathsep.join(str(ROOT / part) for part in (".", "backends", "conformance"))
     done = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=tmp_path,
+        [sys.executable, *words],
+        cwd=folder,
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": path},
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_python_block_of_the_page_runs(page, tmp_path):
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.M | re.S)
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(blocks))
+    run(tmp_path, str(script))
+
+
+def test_every_command_of_the_page_of_pools_runs(tmp_path):
+    pytest.importorskip("cyclopts")
+    rng = np.random.default_rng(0)
+    shapes = {"body.weight": (32, 64), "head.weight": (8, 32)}
+    tensors = {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+    (tmp_path / "model").mkdir()
+    save_file(tensors, tmp_path / "model" / "model.safetensors")
+    (block,) = re.findall(r"^```shell\n(.*?)^```", POOLS.read_text(), flags=re.M | re.S)
+    for line in block.splitlines():
+        program, *words = shlex.split(line)
+        assert program == "multiprune"
+        table = run(tmp_path, "-m", "multiprune_cli", *words)
+        assert ("50.00 %" if "--scope" in words else "90.0") in table
+
+
+def test_the_block_that_needs_a_gpu_is_python():
+    """It is not run here: no machine of CI has a GPU."""
+    ((name, code),) = re.findall(r"^```python (\S+)\n(.*?)^```", POOLS.read_text(), re.M | re.S)
+    compile(code, name, "exec")
+
+
+def test_the_picture_of_pools_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    run(tmp_path, str(POOLS.with_suffix(".py")), "pools.png")
+    drawn, shown = (folder / "pools.png" for folder in (tmp_path, POOLS.parent))
+    # The size of a PNG, in its first chunk; fonts and bytes differ between versions.
+    assert drawn.read_bytes()[:24] == shown.read_bytes()[:24]
 
 
 @pytest.mark.parametrize("name", MODULES)
