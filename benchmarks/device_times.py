@@ -21,9 +21,8 @@ from multiprune.plan import plan
 from multiprune.question import Question
 
 AMOUNT = 0.8
-_THRESHOLD = 1.2815515655446004
-"""80 % of standard normal numbers lie closer to zero than this."""
-Call = Callable[[], Any]
+_THRESHOLD = 1.2815515655446004  # 80 % of standard normal numbers are closer to zero
+Call = Callable[..., Any]
 
 
 @dataclass
@@ -79,9 +78,14 @@ def say(error: Exception) -> str:
 
 
 def measure(
-    work: str, like: list[torch.Tensor], call: Call, copy: float | None = None, runs: int = 7
+    work: str,
+    like: list[torch.Tensor],
+    call: Call,
+    copy: float | None = None,
+    runs: int = 7,
+    ready: Call | None = None,
 ) -> Reading:
-    """Time a call and take its memory; `call` returns what it made."""
+    """Time a call and take its memory; it returns what it made, of what `ready` makes for it."""
     row = Reading(work, sum(t.numel() for t in like), name_of(like[0]))
     on_cuda = like[0].is_cuda
     spent: list[float] = []
@@ -91,25 +95,28 @@ def measure(
             torch.cuda.synchronize()
 
     try:
+        given = [] if ready is None else [ready()]
         started = time.perf_counter()
-        made = call()
+        made = call(*given)
         wait()
         runs = 1 if time.perf_counter() - started > 1 else runs
         for _ in range(runs):
-            del made
+            del made, given
+            gc.collect()  # pruned modules are circles
+            given = [] if ready is None else [ready()]
             if on_cuda:
                 torch.cuda.reset_peak_memory_stats()
                 before = torch.cuda.memory_allocated()
             wait()
             started = time.perf_counter()
-            made = call()
+            made = call(*given)
             wait()
             spent.append(time.perf_counter() - started)
             if on_cuda:
                 # What lives on after the call is what it returns.
                 after = torch.cuda.memory_allocated()
                 row.beyond = torch.cuda.max_memory_allocated() - max(after, before)
-        del made
+        del made, given
     except Exception as error:
         row.note = say(error)
     if spent:
@@ -177,7 +184,7 @@ def _size(
     yield run("torch.topk of the 20 % that stay", call=lambda: flat.abs().topk(kept, sorted=False))
     yield run("torch.kthvalue", call=lambda: flat.abs().kthvalue(weight.numel() - kept), runs=1)
     yield run("torch.sort", call=lambda: flat.abs().sort(), runs=3)
-    yield run("torch.nn.utils.prune", call=partial(_stock, [weight]), runs=3)
+    yield run("torch.nn.utils.prune", call=_stock, runs=3, ready=partial(_layers, like))
 
 
 def _many(layers: int, side: int, device: torch.device) -> Iterator[Reading]:
@@ -189,8 +196,7 @@ def _many(layers: int, side: int, device: torch.device) -> Iterator[Reading]:
         for target, weight in zip(targets, weights, strict=True):
             target.copy_(weight)
 
-    def drop_in(**options: Any) -> list[nn.Module]:
-        modules: list[nn.Module] = [Layer(w) for w in weights]
+    def drop_in(modules: list[nn.Module], **options: Any) -> list[nn.Module]:
         pairs = [(m, "weight") for m in modules]
         prune.global_unstructured(pairs, prune.L1Unstructured, amount=AMOUNT, **options)
         return modules
@@ -198,11 +204,12 @@ def _many(layers: int, side: int, device: torch.device) -> Iterator[Reading]:
     shape = f"{layers} of {side}x{side}"
     row = measure(f"{shape}: copies", weights, copies)
     yield row
-    run = partial(measure, like=weights, copy=row.seconds, runs=3)
+    layered = partial(_layers, weights)
+    run = partial(measure, like=weights, copy=row.seconds, runs=3, ready=layered)
     yield run(f"{shape}: multiprune", call=drop_in)
     yield run(f"{shape}: multiprune, keep_at_least", call=partial(drop_in, keep_at_least=0.19))
     yield run(f'{shape}: multiprune, scope="tensor"', call=partial(drop_in, scope="tensor"))
-    yield run(f"{shape}: torch.nn.utils.prune", call=partial(_stock, weights))
+    yield run(f"{shape}: torch.nn.utils.prune", call=_stock)
 
 
 def _values(entries: int, device: torch.device) -> Iterator[Reading]:
@@ -226,8 +233,11 @@ def _rounds(layer: nn.Module, rounds: list[dict[str, Any]]) -> nn.Module:
     return pruned
 
 
-def _stock(weights: list[torch.Tensor]) -> list[nn.Module]:
-    modules: list[nn.Module] = [Layer(w) for w in weights]
+def _layers(weights: list[torch.Tensor]) -> list[nn.Module]:
+    return [Layer(weight) for weight in weights]
+
+
+def _stock(modules: list[nn.Module]) -> list[nn.Module]:
     pairs: Any = [(m, "weight") for m in modules]
     stock.global_unstructured(pairs, stock.L1Unstructured, amount=AMOUNT)
     return modules

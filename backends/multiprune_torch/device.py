@@ -18,7 +18,7 @@ from multiprune.digits import digit_bits_for
 from multiprune.order import Order
 from multiprune.scope import Pools
 from multiprune.search import Ask, Rows, Sum, find_cuts
-from multiprune_torch.device_blocks import Blocks, Run, histogram, spread
+from multiprune_torch.device_blocks import Blocks, Run, count_true, histogram, spread
 from multiprune_torch.device_keys import SIGNED
 
 __all__ = ["OnDevice"]
@@ -73,7 +73,7 @@ class OnDevice:
         """Make one tensor's mask; see `multiprune.backend.Engine`."""
         mask = torch.empty(like.shape, dtype=torch.bool, device=like.device)
         self.write(column, cuts, mask)
-        return mask, mask.numel() - int(mask.sum())
+        return mask, mask.numel() - int(count_true(mask.view(1, -1)))
 
     def write_all(self, cuts: Sequence[Cut], masks: Sequence[torch.Tensor]) -> None:
         """Write the masks of all tensors, row-major and of any dtype."""
@@ -122,6 +122,7 @@ class OnDevice:
                     out.copy_(keys > max(threshold, -1))  # no comparison writes float8
                 else:
                     torch.gt(keys, max(threshold, -1), out=out)
+                del keys  # before those of the next block are made
 
     def _write_together(
         self, columns: Sequence[tuple[int, int]], masks: Sequence[torch.Tensor]
@@ -156,6 +157,7 @@ class OnDevice:
                 counts[pool, :bins] += histogram(keys, bases[pool], shift, bins)
             else:
                 _count_mixed(keys, batch, bases, shift, width, counts)
+            del keys
         if rest:
             sizes = torch.tensor(self._sizes, device=blocks.device)
             counts[:, top] += sizes - counts.sum(1)
@@ -181,7 +183,8 @@ class OnDevice:
             pool = batch[0].source.pool
             if len(pools) == 1 and all(a.first + a.size == b.first for a, b in pairwise(batch)):
                 begin = batch[0].first - firsts[pool]
-                _count_runs(keys == keys_of[pool], begin, shift, counts[pool])
+                _count_runs(keys, keys_of[pool], begin, shift, counts[pool])
+                del keys
                 continue
             # In the place of its key, an entry that is tied gets its position.
             starts, here = [], 0
@@ -194,6 +197,7 @@ class OnDevice:
             places.masked_fill_(~tied, -1)
             bases = {pool: firsts[pool] for pool in pools}
             _count_mixed(places, batch, bases, shift, width, counts)
+            del keys, tied, places
 
     def _batches(self, prefixes: Sequence[int | None]) -> Iterator[list[Run]]:
         return self.blocks.batches(lambda p: None if prefixes[p] is None else (0, self.size))
@@ -217,10 +221,12 @@ def _count_mixed(
     counts.view(-1).add_(histogram(keys, 0, 0, counts.numel()))
 
 
-def _count_runs(tied: torch.Tensor, begin: int, shift: int, row: torch.Tensor) -> None:
-    """Count entries that follow one another by a digit of their positions: in runs."""
+def _count_runs(
+    keys: torch.Tensor, threshold: int, begin: int, shift: int, row: torch.Tensor
+) -> None:
+    """Count tied entries that follow one another by a digit of their positions: in runs."""
     digit, before = begin >> shift, begin & ((1 << shift) - 1)
-    digits = (before + tied.shape[0] + (1 << shift) - 1) >> shift
-    padded = torch.zeros(digits << shift, dtype=torch.bool, device=tied.device)
-    padded[before : before + tied.shape[0]] = tied
-    row[digit : digit + digits] += padded.view(digits, -1).sum(1)
+    digits = (before + keys.shape[0] + (1 << shift) - 1) >> shift
+    tied = torch.zeros(digits << shift, dtype=torch.bool, device=keys.device)
+    torch.eq(keys, threshold, out=tied[before : before + keys.shape[0]])
+    row[digit : digit + digits] += count_true(tied.view(digits, -1))

@@ -17,7 +17,7 @@ from multiprune.backend import Backend
 from multiprune.order import Order
 from multiprune_torch.device_keys import SIGNED, device_keys, is_plain
 
-__all__ = ["Blocks", "Run", "Source", "histogram", "spread"]
+__all__ = ["Blocks", "Run", "Source", "count_true", "histogram", "spread"]
 
 _BYTES = 48 << 20
 """Of what is made of a batch at a time."""
@@ -89,9 +89,10 @@ class Blocks:
         self.order, self.backend, self.device = order, backend, scores[0].device
         self.plain = order.seed is None and is_plain(order.ranked, signed=order.signed)
         self.top = order.ranked.nan if self.plain else (1 << order.bits) - 1
-        each = max(order.ranked.bits // 8, 4) if self.plain else 32  # bytes of an entry
-        if self.plain and any(backend.dtype_name(s) != order.format.name for s in scores):
-            each *= 4  # converted first, and the modulus of a complex one
+        # Bytes of an entry's key, and of its bits beside it where these are narrower.
+        each = {16: 6, 32: 4, 64: 8}[order.ranked.bits] if self.plain else 32
+        if any(backend.dtype_name(s) != order.format.name for s in scores):
+            each = 32  # converted first
         self.step = max(_BYTES // each, 1)
 
     def batches(self, windows: Callable[[int], tuple[int, int] | None]) -> Iterator[list[Run]]:
@@ -146,11 +147,10 @@ class Blocks:
             else:
                 block = _joined([b.to(getattr(torch, order.format.name)) for b in blocks])
                 block = block.abs() if block.is_complex() else block
-                if into is None:
-                    keys = device_keys(block, order.ranked, signed=False, clamp=clamp)
-                else:
-                    bits = block.view(SIGNED[order.ranked.bits])
-                    keys = torch.bitwise_and(bits, order.ranked.sign - 1, out=into)
+                bits = block.view(SIGNED[order.ranked.bits])
+                if len(batch) > 1 and order.ranked.bits > 16:
+                    into = bits  # new memory as it is
+                keys = device_keys(block, order.ranked, signed=False, clamp=clamp, into=into)
         if any(r.source.mask is not None for r in batch):
             keys.masked_fill_(_joined([self._pruned(r) for r in batch]), -1)
         return keys
@@ -190,6 +190,22 @@ def histogram(keys: torch.Tensor, base: int, shift: int, bins: int) -> torch.Ten
     digits = (keys - base) >> shift
     digits = digits.masked_fill_((digits < 0) | (digits >= bins), bins)
     return torch.bincount(digits, minlength=asked)[:bins]
+
+
+def count_true(flags: torch.Tensor) -> torch.Tensor:
+    """Count the entries of each row of booleans that are True.
+
+    Notes
+    -----
+    ``sum`` makes eight bytes of each boolean first. Here eight of them are added up as one integer,
+    128 times at most, so that none of its bytes runs over.
+    """
+    rows, size = flags.shape
+    whole = size - size % 1024
+    if not whole or (rows > 1 and whole < size):
+        return flags.sum(1)
+    words = flags[:, :whole].view(torch.int64).view(rows, -1, 128).sum(2)
+    return words.view(torch.uint8).sum(1) + flags[:, whole:].sum(1)
 
 
 def _joined(parts: list[torch.Tensor]) -> torch.Tensor:

@@ -21,7 +21,12 @@ def is_plain(fmt: Format, *, signed: bool) -> bool:
 
 
 def device_keys(
-    block: torch.Tensor, fmt: Format, *, signed: bool, clamp: bool = True
+    block: torch.Tensor,
+    fmt: Format,
+    *,
+    signed: bool,
+    clamp: bool = True,
+    into: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the ordered keys of a block, as new integers of torch; see `multiprune.keys.order`.
 
@@ -33,6 +38,8 @@ def device_keys(
     signed : bool
     clamp : bool
         Whether every NaN gets the same key; if not, its key is at least that.
+    into : torch.Tensor, optional
+        Takes the keys of plain floats of its width.
 
     Returns
     -------
@@ -46,7 +53,9 @@ def device_keys(
     """
     if is_plain(fmt, signed=signed):
         bits = block.view(SIGNED[fmt.bits])
-        if fmt.bits == 16:
+        if into is not None:
+            keys = torch.bitwise_and(bits, fmt.sign - 1, out=into)
+        elif fmt.bits == 16:
             keys = bits.to(torch.int32).bitwise_and_(fmt.sign - 1)
         else:
             keys = bits & (fmt.sign - 1)
