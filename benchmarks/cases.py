@@ -87,6 +87,16 @@ def measurements(quick: bool) -> dict[str, Measurement]:
     chain = {"kind": "forward", "batch": 1, "calls": 50} | _size(64, 64, 20 if quick else 200)
     every.append(Measurement("modules", chain, (*BOTH, "dense"), most_runs=3))
     every.append(Measurement("copy", {"kind": "copy"} | large, ("alone",), needs=3))
+    many_groups = _size(*((1000, 4000, 1) if quick else (25000, 4000, 1)))
+    every.append(
+        Measurement("groups", {"kind": "groups"} | many_groups, ("multiprune", "topk", "ao"), 3)
+    )
+    square_rows = {"kind": "rows"} | square
+    every.append(Measurement("rows", square_rows, ("multiprune", "sort")))
+    layers = _size(60, 50, 30) if quick else _size(577, 577, 300)
+    every.append(Measurement("bounds", {"kind": "bounds"} | layers, ("multiprune", "free")))
+    under_jit = {"kind": "jit-groups"} | _size(*((500, 4000, 1) if quick else (5000, 4000, 1)))
+    every.append(Measurement("jit-groups", under_jit, ("multiprune", "top_k"), 3))
     tree = {**_size(100 if quick else 1000, 1000, 22), "amount": 0.8}
     every.append(Measurement("jax", {"kind": "jax"} | tree, WAYS, most_runs=3, needs=20))
     # Row by row and column by column larger: no two leaves have one shape.

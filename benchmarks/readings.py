@@ -60,6 +60,30 @@ def faster(key: str, least: float | None = None) -> Callable[..., Outcome]:
     return read
 
 
+def beside(key: str, peer: str, least: float) -> Callable[..., Outcome]:
+    """Read the time beside a peer that is not torch's own pruning."""
+
+    def read(raw: Raw, _: Mapping[str, Measurement]) -> Outcome:
+        ours, theirs = _seconds(raw, key, "multiprune"), _seconds(raw, key, peer)
+        ratio = theirs / ours
+        target = f"{least:g} times faster"
+        return Outcome(_time(ours), _time(theirs), ratio, least, target, ratio >= least)
+
+    return read
+
+
+def bounds(raw: Raw, _: Mapping[str, Measurement]) -> Outcome:
+    """Read the time with bounds in times without."""
+    pairs = zip(raw["bounds"]["multiprune"], raw["bounds"]["free"], strict=True)
+    ratio = median(held["seconds"][0] / free["seconds"][0] for held, free in pairs)
+    free = _seconds(raw, "bounds", "free")
+    return Outcome(
+        f"{ratio:.2f} times {_time(free)}",
+        target="at most 1.5 times without",
+        reached=ratio <= 1.5,
+    )
+
+
 def floor(raw: Raw, _: Mapping[str, Measurement]) -> Outcome:
     """Read the time in floors: what writing the outputs alone takes."""
     ours, theirs = (_seconds(raw, "100m", side) for side in ("multiprune", "torch"))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from benchmarks import beside_jax
+from benchmarks import beside_jax, pools
 from benchmarks.memory import Watch
 
 Job = dict[str, Any]
@@ -43,6 +43,10 @@ def main() -> None:
         "floor": _floor,
         "copy": _copy,
         "forward": _forward,
+        "groups": pools.groups,
+        "rows": pools.rows,
+        "bounds": pools.bounds,
+        "jit-groups": pools.jit,
         "jax": beside_jax.prune,
         "jax-compile": beside_jax.compiling,
     }
