@@ -52,7 +52,7 @@ def bounds(job: Job) -> Job:
         # Of different scales, so that bounds hold some of them.
         weight = torch.randn(job["rows"], job["cols"]).mul_(0.2 + i / job["layers"])
         layers.append(_layer(weight))
-    options = {"keep_at_least": 0.05} if job["side"] == "multiprune" else {}
+    options: Any = {"keep_at_least": 0.05} if job["side"] == "multiprune" else {}
     pairs = [(layer, "weight") for layer in layers]
 
     def once() -> Any:
@@ -76,10 +76,11 @@ def jit(job: Job) -> Job:
         place = jnp.arange(grouped.shape[0])[:, None]
         return jnp.zeros(grouped.shape, bool).at[place, best].set(True).reshape(weight.shape)
 
+    ready: Any = jax.block_until_ready
     weight = jax.random.normal(jax.random.key(_SEED), (job["rows"], job["cols"]))
     way = jax.jit(ours if job["side"] == "multiprune" else peer).lower(weight).compile()
-    jax.block_until_ready(way(weight))
-    seconds, mask = _timed(lambda: jax.block_until_ready(way(weight)))
+    ready(way(weight))
+    seconds, mask = _timed(lambda: ready(way(weight)))
     return {"seconds": [seconds], "done": {"kept": int(mask.sum())}}
 
 
@@ -105,11 +106,11 @@ def _topk_in_groups(weight: Tensor) -> Tensor:
 
 
 def _sparsifier(weight: Tensor) -> Tensor:
-    from torch.ao.pruning import WeightNormSparsifier
+    from torch.ao import pruning
 
     model = nn.Sequential(nn.Linear(1, 1, bias=False))
     model[0].weight = nn.Parameter(weight)
-    sparsifier = WeightNormSparsifier(
+    sparsifier: Any = pruning.WeightNormSparsifier(  # type: ignore[attr-defined]
         sparsity_level=1.0, sparse_block_shape=(1, 4), zeros_per_block=2
     )
     sparsifier.prepare(model, [{"tensor_fqn": "0.weight"}])
