@@ -9,10 +9,12 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from multiprune_conformance.loader import load
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +84,16 @@ def test_the_picture_of_pools_is_drawn(tmp_path):
     drawn, shown = (folder / "pools.png" for folder in (tmp_path, POOLS.parent))
     # The size of a PNG, in its first chunk; fonts and bytes differ between versions.
     assert drawn.read_bytes()[:24] == shown.read_bytes()[:24]
+
+
+def test_the_pages_count_the_vectors_right():
+    suite = load()
+    for page in (ROOT / "README.md", ROOT / "CHANGELOG.md"):
+        assert f"{len(suite.vectors):,} vectors" in page.read_text()
+    text = (ROOT / "docs" / "conformance.md").read_text()
+    assert f"| {len(suite.vectors):,} inputs" in text
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", text, flags=re.M)
+    assert {name: int(n) for name, n in rows} == Counter(v["profile"] for v in suite.vectors)
 
 
 @pytest.mark.parametrize("name", MODULES)
