@@ -1,14 +1,15 @@
-"""Room: how JAX shows scores as keys and counts digits; see `multiprune.backend.Backend`.
+"""How JAX shows scores as keys and counts digits; see `multiprune.backend.Backend`.
 
 On a CPU an array's memory is read where it lies, as a NumPy view: the same integer counting as
 everywhere, nothing to compile, and no unit that flushes subnormals. Arrays on an accelerator or a
-mesh stay there: they are counted by `multiprune_jax.device`.
+mesh stay there: they are ranked by
+`multiprune_jax.engine`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,24 +17,20 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from multiprune.backend import Engine
 from multiprune.draws import draws
-from multiprune.errors import DtypeError, ParametersError, ParametersTypeError
-from multiprune.keys import Format, order
-from multiprune_jax.device import DeviceEntries
+from multiprune.errors import ParametersTypeError
+from multiprune.keys import Format
+from multiprune.keys import order as ordered
+from multiprune.order import Order
+from multiprune.question import Question
+from multiprune.scope import Pools
+from multiprune_jax.engine import Compiled
+from multiprune_jax.memory import aligned, are_on_one_cpu, check_width, place
 
-__all__ = [
-    "JaxBackend",
-    "aligned",
-    "are_on_one_cpu",
-    "backend",
-    "check_width",
-    "is_on_a_cpu",
-    "place",
-]
+__all__ = ["JaxBackend", "backend"]
 
 _Host = npt.NDArray[Any]
-_ALIGNMENT = 64
-"""XLA takes over a NumPy buffer as its own, without a copy, where it starts at such an address."""
 
 
 class JaxBackend:
@@ -54,17 +51,15 @@ class JaxBackend:
             )
         return str(tensor.dtype.name)
 
-    def entries(
+    def engine(
         self,
         scores: Sequence[jax.Array],
         masks: Sequence[Any],
-        bits: int,
-        fmt: Format,
-        *,
-        signed: bool,
-        seed: int | None,
-    ) -> DeviceEntries | None:
-        """Return what counts arrays that are not on a CPU; None for those that are.
+        order: Order,
+        question: Question,
+        pools: Pools,
+    ) -> Engine | None:
+        """Return what ranks arrays that are not on a CPU; None for those that are.
 
         Raises
         ------
@@ -74,7 +69,7 @@ class JaxBackend:
         given = [*enumerate(scores), *enumerate(masks)]
         if are_on_one_cpu((f"tensor {i}", a) for i, a in given if isinstance(a, jax.Array)):
             return None
-        return DeviceEntries(scores, masks, bits, (fmt, signed, seed))
+        return Compiled(scores, masks, order, question, pools)
 
     def flat(self, tensor: jax.Array, start: int, stop: int) -> _Host:
         """Return a run of entries in row-major order, on the host."""
@@ -89,7 +84,7 @@ class JaxBackend:
         if fmt.kind == "complex":
             block = np.abs(block)
         bits = block.view(np.dtype(f"u{block.itemsize}"))
-        keys: _Host = order(bits, fmt.real, signed=signed, xp=np)
+        keys: _Host = ordered(bits, fmt.real, signed=signed, xp=np)
         return keys
 
     def draws(self, seed: int, start: int, stop: int) -> _Host:
@@ -114,6 +109,16 @@ class JaxBackend:
     def where(self, condition: _Host) -> _Host:
         """Return the indices at which a 1-D array is True."""
         return np.flatnonzero(condition)
+
+    def smallest(self, keys: _Host, alive: _Host | None, count: Any) -> _Host:
+        """Return of each row of keys the `count`-th smallest live one: shape (rows, 1)."""
+        if alive is not None:
+            keys = np.where(alive, keys, np.iinfo(keys.dtype).max)
+        places = np.unique(np.maximum(count, 1)) - 1
+        parted: _Host = np.partition(keys, places, axis=1)
+        if places.size == 1:
+            return parted[:, places]
+        return np.take_along_axis(parted, np.maximum(count, 1) - 1, axis=1)
 
     def new_mask(self, like: jax.Array) -> _Host:
         """Return an uninitialised flat mask, where XLA can take it over."""
@@ -142,76 +147,6 @@ class JaxBackend:
         check_width(array, "the array")
         copied: jax.Array = jnp.array(array)
         return copied
-
-
-def check_width(array: Any, where: str) -> None:
-    """Check that JAX would not silently narrow an array to 32 bits.
-
-    Raises
-    ------
-    DtypeError
-        If it is of 64 bits and x64 is off (a TypeError).
-    """
-    name = np.dtype(array.dtype).name if isinstance(array, np.ndarray | np.generic) else ""
-    if name in ("float64", "int64", "uint64", "complex128") and not _x64():
-        raise DtypeError(
-            f"{where} is {name}, and JAX has x64 off, so that it would be ranked in half its bits. "
-            "Rule: scores are ranked as they are [TYPE-05]. Call "
-            'jax.config.update("jax_enable_x64", True) first, or convert it yourself.'
-        )
-
-
-def _x64() -> bool:
-    return bool(getattr(jax.config, "jax_enable_x64", False))
-
-
-def aligned(size: int, dtype: np.dtype[Any]) -> _Host:
-    """Return an uninitialised 1-D array that `place` need not copy."""
-    raw = np.empty(size * dtype.itemsize + _ALIGNMENT, dtype=np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    return raw[start : start + size * dtype.itemsize].view(dtype)
-
-
-def place(array: _Host, like: jax.Array) -> jax.Array:
-    """Put a NumPy array that nobody will change again where `like` lies.
-
-    It is tied to that device only if `like` is: arrays that are not move freely to a mesh.
-    """
-    where = like.sharding if _is_tied(like) else None
-    placed: jax.Array = jax.device_put(array, where, may_alias=True)
-    return placed
-
-
-def _is_tied(array: jax.Array) -> bool:
-    """Whether an array was put on its device on purpose, so that JAX will not move it."""
-    return bool(getattr(array, "committed", getattr(array, "_committed", True)))
-
-
-def is_on_a_cpu(array: Any) -> bool:
-    """Whether an array has values, and they lie in the memory of one CPU device."""
-    if not isinstance(array, jax.Array) or isinstance(array, jax.core.Tracer):
-        return False
-    devices: list[Any] = list(array.sharding.device_set)
-    return len(devices) == 1 and devices[0].platform == "cpu"
-
-
-def are_on_one_cpu(named: Iterable[tuple[str, jax.Array]]) -> bool:
-    """Whether all arrays lie in the memory of one CPU device, where they can be read in place.
-
-    Raises
-    ------
-    ParametersError
-        If they lie on different devices (a ValueError).
-    """
-    arrays = list(named)
-    tied = {frozenset(a.sharding.device_set): name for name, a in arrays if _is_tied(a)}
-    if len(tied) > 1:
-        told = "; ".join(f"{name} on {sorted(map(str, on))}" for on, name in tied.items())
-        raise ParametersError(
-            f"arrays lie on different devices: {told}. Rule: one call ranks arrays of one "
-            "device, or of one mesh. Move them together with jax.device_put."
-        )
-    return all(is_on_a_cpu(array) for _, array in arrays)
 
 
 backend = JaxBackend()

@@ -1,4 +1,4 @@
-"""Room: which leaves of a pytree are ranked, by what scores, and what was pruned before.
+"""Which leaves of a pytree are ranked, by what scores, and what was pruned before.
 
 Everything that a call was given is matched by name and checked here, before anything is computed.
 Clauses: TIE-04, SCORE-02, SCORE-03, MASK-03, MASK-04, ERR-03.
@@ -15,7 +15,7 @@ import numpy as np
 
 from multiprune.errors import MaskError, ParametersError, ScoresError, ScoresShapeError
 from multiprune.masks import check_mask
-from multiprune_jax.backend import are_on_one_cpu, check_width, is_on_a_cpu
+from multiprune_jax.memory import are_on_one_cpu, check_width, is_on_a_cpu
 from multiprune_jax.paths import Tree, check_masks
 
 __all__ = ["Candidates", "Where", "as_mask", "is_weight", "named_leaves"]
@@ -84,15 +84,15 @@ class Candidates:
         """Whether any of it has no values yet."""
         return any(isinstance(array, jax.core.Tracer) for array in self.arrays)
 
-    def is_on_one_cpu(self) -> bool:
-        """Whether all of it lies in the memory of one CPU device.
+    def check_devices(self) -> None:
+        """Check that all of it lies together.
 
         Raises
         ------
         ParametersError
             If it lies on different devices (a ValueError).
         """
-        return are_on_one_cpu(
+        are_on_one_cpu(
             (name, array)
             for source in (self.leaves, self.scores, self.masks)
             for name, array in source.items()

@@ -1,7 +1,9 @@
-"""Room: one leaf of a ranking where it lies: its keys, and traced counts of them. A leaf.
+"""One leaf of a ranking where it lies: its keys, the tie rule, and traced counts. A leaf.
 
-JAX counts in 32 bits unless x64 is on, so one leaf has fewer than 2**32 entries.
-Clauses: RANK-03, MASK-01, MASK-02.
+JAX counts in 32 bits unless x64 is on, so one leaf has fewer than 2**32 entries. A pass is traced
+and compiled once for each leaf, so these are single operations of `jax.lax`, on one dimension
+where there is one device; over a mesh a leaf keeps its shape, by which it is sharded.
+Clauses: RANK-03, TIE-01, MASK-01, MASK-02.
 """
 
 from __future__ import annotations
@@ -13,16 +15,28 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from multiprune.errors import ParametersError
 from multiprune_jax.bits import flat_index
 
-__all__ = ["Column", "Counts", "check_size", "count_where"]
+__all__ = [
+    "Column",
+    "Counts",
+    "Order",
+    "barrier",
+    "before",
+    "check_size",
+    "count_where",
+    "is_alone",
+]
 
 Counts = Sequence[jax.Array]
-"""Several counts: uint32 scalars."""
-_barrier: Any = lax.optimization_barrier
+"""Several counts: uint32."""
+Order = Callable[[jax.Array], jax.Array]
+"""Computes keys of scores."""
+barrier: Any = lax.optimization_barrier
 
 
 @dataclass(frozen=True)
@@ -35,13 +49,26 @@ class Column:
         What `order` makes keys of.
     order : callable
         Computes the keys of the scores.
+    bits : int
+        How wide a key is.
     alive : array, optional
         True where an entry is unpruned; None if all are.
     """
 
     scores: jax.Array
-    order: Callable[[jax.Array], jax.Array]
+    order: Order
+    bits: int
     alive: jax.Array | None = None
+
+    @classmethod
+    def of(
+        cls, scores: jax.Array, order: Order, bits: int, alive: jax.Array | None = None
+    ) -> Column:
+        """Make one, flat where it can be."""
+        if scores.ndim == 1 or (scores.ndim and not is_alone()):
+            return cls(scores, order, bits, alive)
+        flat = None if alive is None else alive.reshape(-1)
+        return cls(scores.reshape(-1), order, bits, flat)
 
     @property
     def size(self) -> int:
@@ -51,34 +78,53 @@ class Column:
     def live(self) -> jax.Array:
         """Count the unpruned entries: uint32."""
         if self.alive is None:
-            return jnp.full((), self.size, jnp.uint32)
+            return jnp.full((), self.size, np.uint32)
         return count_where([self.alive, ~self.alive])[0]
 
-    def count_live(self, conditions: Sequence[jax.Array]) -> jax.Array:
-        """Count the unpruned entries for which each of several conditions holds: uint32."""
-        alive = self.alive
-        counts = count_where([c if alive is None else c & alive for c in conditions])
-        return jnp.stack(counts)
+    def count(self, trials: Sequence[jax.Array], border: jax.Array) -> Counts:
+        """Count the unpruned entries that come before (key, border), for each of several keys.
 
-    def count(self, key: jax.Array, trials: Sequence[tuple[jax.Array, jax.Array]]) -> Counts:
-        """Count the unpruned entries before each of several (key, index).
-
-        Where an index is not 0, its key is `key`.
+        All are of shape (1,).
         """
         # In each pass keys and indices are computed afresh, so that no memory holds them: the
         # barrier ties them to what changes from pass to pass.
-        scores, key, nought = _barrier((self.scores, key, jnp.uint32(0)))
+        scores, border, nought = barrier((self.scores, border, np.uint32(0)))
         keys, index = self.order(scores), flat_index(scores.shape, nought)
-        tied = keys == key
-        goes = [(keys < trial) | (tied & (index < border)) for trial, border in trials]
-        return count_where([g if self.alive is None else g & self.alive for g in goes])
+        conditions = before(keys, index, trials, border, self.bits)
+        return count_where([c if self.alive is None else c & self.alive for c in conditions])
 
-    def keep(self, key: jax.Array, border: jax.Array) -> jax.Array:
+    def keep(self, key: jax.Array, border: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         """Return the mask: True where an entry is unpruned and not before (key, border)."""
         keys = self.order(self.scores)
-        kept = (keys > key) | ((keys == key) & (flat_index(keys.shape) >= border))
-        mask: jax.Array = _barrier(kept if self.alive is None else kept & self.alive)
-        return mask
+        (pruned,) = before(keys, flat_index(keys.shape), [key], border, self.bits)
+        kept = lax.bitwise_not(pruned)
+        mask: jax.Array = barrier(kept if self.alive is None else kept & self.alive)
+        return mask if mask.shape == shape else lax.reshape(mask, shape)
+
+
+def before(
+    keys: jax.Array, index: jax.Array, trials: Sequence[jax.Array], border: jax.Array, bits: int
+) -> list[jax.Array]:
+    """Return where (keys, index) come before (key, border), for each key of `trials`: the tie rule.
+
+    Parameters
+    ----------
+    keys, index : array
+    trials : sequence of array
+    border : array
+        With one entry, or broadcast dimension by dimension.
+    bits : int
+        How wide a key is.
+    """
+    border = _broadcast(border, keys.shape)
+    trials = [_broadcast(key, keys.shape) for key in trials]
+    if bits % 8:
+        # Words hold one more than the largest key: one comparison an entry and trial.
+        later = lax.convert_element_type(lax.ge(index, border), keys.dtype)
+        moved = lax.add(keys, later)
+        return [lax.le(moved, key) for key in trials]
+    tied = lax.lt(index, border)
+    return [lax.bitwise_or(lax.lt(keys, k), lax.bitwise_and(lax.le(keys, k), tied)) for k in trials]
 
 
 def check_size(shape: tuple[int, ...]) -> None:
@@ -97,21 +143,33 @@ def check_size(shape: tuple[int, ...]) -> None:
         )
 
 
-def count_where(conditions: Sequence[jax.Array]) -> Counts:
-    """Count where each of several conditions holds, in one pass.
+def count_where(conditions: Sequence[jax.Array], axes: tuple[int, ...] | None = None) -> Counts:
+    """Count where each of several conditions holds, in one pass; along `axes` or altogether.
 
     Several sums in one reduction are fused with what they sum. Of a single one XLA writes the
     summands out first on a CPU, which takes six times as long and four bytes an entry. Where there
     are several devices it is the other way round: single sums are added up over shards by one
     all-reduce, while partial sums of a reduction of several are gathered.
     """
-    if jax.device_count() > 1:
-        return [jnp.sum(c, dtype=jnp.uint32) for c in conditions]
-    ones = tuple(c.astype(jnp.uint32) for c in conditions)
-    zeros = (jnp.uint32(0),) * len(ones)
-    counts: Counts = lax.reduce(ones, zeros, _add, tuple(range(ones[0].ndim)))
+    axes = tuple(range(conditions[0].ndim)) if axes is None else axes
+    if not is_alone():
+        return [jnp.sum(c, axis=axes, dtype=jnp.uint32) for c in conditions]
+    ones = tuple(lax.convert_element_type(c, np.uint32) for c in conditions)
+    counts: Counts = lax.reduce(ones, (np.uint32(0),) * len(ones), add, axes)
     return counts
 
 
-def _add(left: Sequence[jax.Array], right: Sequence[jax.Array]) -> Sequence[jax.Array]:
-    return tuple(a + b for a, b in zip(left, right, strict=True))
+def add(left: Sequence[jax.Array], right: Sequence[jax.Array]) -> Sequence[jax.Array]:
+    """Add several sums."""
+    return tuple(lax.add(a, b) for a, b in zip(left, right, strict=True))
+
+
+def is_alone() -> bool:
+    """Whether there is one device, so that nothing can be sharded."""
+    return jax.device_count() == 1
+
+
+def _broadcast(value: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    if value.ndim != len(shape):
+        value = lax.reshape(value, (1,) * len(shape))
+    return lax.broadcast_in_dim(value, shape, tuple(range(len(shape))))

@@ -1,4 +1,4 @@
-"""Room: counts of more than 32 bits, as traced values. A leaf.
+"""Counts of more than 32 bits, as traced values. A leaf.
 
 JAX has no integers of 64 bits unless x64 is on, and its sums wrap in silence; so what is added up
 over leaves is held in two words.
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["Count"]
+__all__ = ["Count", "pick"]
 
 _BITS = np.uint32(16)
 _LOW = np.uint32(0xFFFF)
@@ -40,39 +40,84 @@ class Count(NamedTuple):
         return cls((wide >> 16).astype(jnp.uint32), (wide & 0xFFFF).astype(jnp.uint32))
 
     @classmethod
+    def of_words(cls, counts: jax.Array) -> Count:
+        """Make one of counts of 32 bits."""
+        return cls(counts >> _BITS, counts & _LOW)
+
+    @classmethod
     def of_sum(cls, counts: jax.Array) -> Count:
         """Add up at most 2**16 counts of 32 bits, along the last axis."""
-        high, low = (
-            jnp.sum(p, axis=-1, dtype=jnp.uint32) for p in (counts >> _BITS, counts & _LOW)
-        )
-        return cls(high + (low >> _BITS), low & _LOW)
+        return cls.of_words(counts).sum()
 
     def __int__(self) -> int:
         return (int(self.high) << 16) + int(self.low)
+
+    def ints(self) -> list[int]:
+        """Return counts that have values, one-dimensional, as Python integers."""
+        high, low = (np.asarray(part).astype(np.uint64) for part in self)
+        counts: list[int] = ((high << np.uint64(16)) + low).tolist()
+        return counts
+
+    def sum(self) -> Count:
+        """Add up at most 2**16 counts along the last axis."""
+        high, low = (jnp.sum(part, axis=-1, dtype=jnp.uint32) for part in self)
+        return Count(high + (low >> _BITS), low & _LOW)
 
     def under(self, other: Count) -> jax.Array:
         """Whether this is less than another."""
         return (self.high < other.high) | ((self.high == other.high) & (self.low < other.low))
 
+    def is_some(self) -> jax.Array:
+        """Whether this is more than 0."""
+        return (self.high | self.low) > 0
+
     def less(self, other: Count) -> Count:
         """Return the difference; 0 where `other` is more."""
         borrow = (self.low < other.low).astype(jnp.uint32)
         high, low = self.high - other.high - borrow, (self.low - other.low) & _LOW
-        under = self.under(other)
-        return Count(jnp.where(under, np.uint32(0), high), jnp.where(under, np.uint32(0), low))
+        return Count(high, low).only(~self.under(other))
 
     def least(self, other: Count) -> Count:
         """Return the smaller of two."""
-        return self.less(self.less(other))
+        return self.where(self.under(other), other)
 
-    def plus_digit(self, digit: jax.Array, shift: jax.Array) -> Count:
-        """Add ``digit << shift``, where these two bits, at an even place, are 0 so far."""
-        shift, nought = shift.astype(jnp.uint32), np.uint32(0)
-        low = jnp.where(shift < _BITS, digit << jnp.minimum(shift, _BITS), nought)
-        high = jnp.where(shift < _BITS, nought, digit << (jnp.maximum(shift, _BITS) - _BITS))
+    def clamp(self, low: Count, high: Count) -> Count:
+        """Return the nearest count from `low` to `high`."""
+        above = low.where(self.under(low), self)
+        return above.least(high)
+
+    def where(self, condition: jax.Array, other: Count) -> Count:
+        """Return this where the condition holds, and another elsewhere."""
+        return Count(*(jnp.where(condition, a, b) for a, b in zip(self, other, strict=True)))
+
+    def only(self, condition: jax.Array) -> Count:
+        """Return this where the condition holds, and 0 elsewhere."""
+        return Count(*(jnp.where(condition, part, np.uint32(0)) for part in self))
+
+    def rows(self, start: int, stop: int) -> Count:
+        """Return some of the rows."""
+        return Count(*(part[start:stop] for part in self))
+
+    def pick(self, row: jax.Array) -> Count:
+        """Return of each column the entry of one row; see `pick`."""
+        return Count(*(pick(part, row) for part in self))
+
+    def plus_bit(self, bit: jax.Array, place: jax.Array) -> Count:
+        """Add ``bit << place``, where that bit is 0 so far."""
+        place, nought = place.astype(jnp.uint32), np.uint32(0)
+        low = jnp.where(place < _BITS, bit << jnp.minimum(place, _BITS), nought)
+        high = jnp.where(place < _BITS, nought, bit << (jnp.maximum(place, _BITS) - _BITS))
         return Count(self.high | high, self.low | low)
 
     def within(self, limit: jax.Array) -> jax.Array:
         """Return the count in 32 bits, at most `limit`."""
         value = jnp.minimum(self.high << _BITS | self.low, limit)
         return jnp.where(self.high > _LOW, limit, value)
+
+
+def pick(table: jax.Array, row: jax.Array) -> jax.Array:
+    """Return of each column of a table of few rows the entry of one row."""
+    picked = table[0]
+    for i in range(1, len(table)):
+        picked = jnp.where(row >= i, table[i], picked)
+    return picked

@@ -1,4 +1,4 @@
-"""Room: packed mask files. The layout is `multiprune.packed`'s; this room opens and writes.
+"""Packed mask files. The layout is `multiprune.packed`'s; this room opens and writes.
 
 Clauses: FILE-04 to FILE-06.
 """
@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from multiprune.packed import MaskFileError, decode, encode
-from multiprune_jax.backend import place
+from multiprune_jax.memory import place
 from multiprune_jax.paths import Tree, check_masks
 
 __all__ = ["load_masks", "save_masks"]

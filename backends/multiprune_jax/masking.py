@@ -1,23 +1,25 @@
-"""Room: masks onto leaves, and what they amount to.
+"""Masks onto leaves, and what they amount to.
 
 Clauses: REP-03, MASK-04.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.experimental import multihost_utils
 
 from multiprune.report import Report, TensorReport
-from multiprune_jax.backend import aligned, is_on_a_cpu, place
-from multiprune_jax.columns import count_where
+from multiprune_jax.columns import count_where, is_alone
+from multiprune_jax.memory import aligned, is_on_a_cpu, place
 from multiprune_jax.paths import Tree, check_masks
 
-__all__ = ["apply_masks", "count_kept", "counted", "masked", "report_of", "tensor_reports"]
+__all__ = ["apply_masks", "count_kept", "counted", "counts_of_rows", "masked", "report_of"]
 
 
 def apply_masks(params: Any, masks: Any) -> Any:
@@ -71,16 +73,11 @@ def masked(leaf: Any, mask: Any) -> jax.Array:
             )
             shaped = written.view(leaf.dtype).reshape(leaf.shape)
             return place(shaped, leaf) if isinstance(leaf, jax.Array) else jnp.asarray(shaped)
-    leaf = jnp.asarray(leaf)
-    return jnp.where(jnp.asarray(mask, dtype=jnp.bool_), leaf, jnp.zeros((), leaf.dtype))
-
-
-def tensor_reports(leaves: Mapping[str, Any], kept: Sequence[int]) -> list[TensorReport]:
-    """Say how much of each leaf is pruned, given how many of its entries are kept."""
-    return [
-        TensorReport(name, tuple(leaf.shape), leaf.size, leaf.size - count)
-        for (name, leaf), count in zip(leaves.items(), kept, strict=True)
-    ]
+    leaf, kept = jnp.asarray(leaf), jnp.asarray(mask, dtype=jnp.bool_)
+    shape = leaf.shape
+    if is_alone():  # as the mask is computed: they share a loop
+        leaf, kept = leaf.reshape(-1), kept.reshape(-1)
+    return lax.select(kept, leaf, lax.full_like(leaf, 0)).reshape(shape)
 
 
 def count_kept(mask: Any) -> int:
@@ -92,8 +89,25 @@ def count_kept(mask: Any) -> int:
         return int(count_where([kept, ~kept])[0])
 
 
+def counts_of_rows(mask: Any, dim: int) -> np.ndarray[Any, Any]:
+    """Count the unpruned entries of a mask with values, for each index of a dimension."""
+    axes = tuple(d for d in range(mask.ndim) if d != dim % mask.ndim)
+    if isinstance(mask, np.ndarray) or is_on_a_cpu(mask):
+        return np.asarray(np.count_nonzero(np.asarray(mask), axis=axes))
+    with jax.ensure_compile_time_eval():
+        counts = jnp.sum(mask, axis=axes, dtype=jnp.uint32)
+        if counts.is_fully_addressable:
+            return np.asarray(counts)
+        return np.asarray(multihost_utils.process_allgather(counts, tiled=True))
+
+
 def counted(masks: Mapping[str, Any], method: str) -> Report:
     """Make a report of masks with values, by name."""
-    ordered = {name: masks[name] for name in sorted(masks)}
-    kept = [count_kept(mask) for mask in ordered.values()]
-    return Report(tensor_reports(ordered, kept), method=method)
+    every = [(name, masks[name]) for name in sorted(masks)]
+    return Report(
+        [
+            TensorReport(name, tuple(mask.shape), mask.size, mask.size - count_kept(mask))
+            for name, mask in every
+        ],
+        method=method,
+    )

@@ -1,4 +1,4 @@
-"""Room: the leaves of any pytree, by canonical names. The only room that knows containers.
+"""The leaves of any pytree, by canonical names. The only room that knows containers.
 
 A leaf is called by the way to it, "layers/0/kernel", whether dict keys, attributes or indices lead
 there; what a framework puts around an array (`flax.nnx.Variable`, Linen's "params" collection) is

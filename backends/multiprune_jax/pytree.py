@@ -1,9 +1,9 @@
-"""Room: the door. Pruning of pytrees as pure functions, with values or traced.
+"""The door: pruning of pytrees as pure functions, with values or traced.
 
-Leaves come in with their names (`multiprune_jax.candidates`), are ranked by the algebra where they
-lie in a CPU's memory and by `multiprune_jax.ranking` elsewhere, and go out as a tree of the same
-structure. Nothing that was given is changed.
-Clauses: RANK, MASK, SCORE, METH, TIE-04.
+Leaves come in with their names (`multiprune_jax.candidates`), are ranked by a plan of the algebra,
+or by `multiprune_jax.ranking` where they are traced, and go out as a tree of the same structure.
+Nothing that was given is changed.
+Clauses: RANK, MASK, SCORE, METH, SCOPE, GROUP, BOUND, ALLOC, TIE-04.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from multiprune import pruning
 from multiprune.errors import AmountTypeError, SeedError
 from multiprune.methods import CustomFromMask, L1Unstructured, PruningMethod
-from multiprune.plan import Ranking
+from multiprune.plan import plan
+from multiprune.question import Question
 from multiprune.report import Report
 from multiprune_jax import ranking
-from multiprune_jax.backend import backend
 from multiprune_jax.candidates import Candidates, Where
-from multiprune_jax.masking import counted, masked, tensor_reports
+from multiprune_jax.masking import counted, masked
 from multiprune_jax.paths import check_masks
 
 __all__ = ["Pruned", "global_unstructured", "local"]
@@ -58,8 +57,14 @@ def global_unstructured(
     masks: Any = None,
     seed: Any = None,
     signed: bool | None = None,
+    scope: Any = "global",
+    dim: int | None = None,
+    keep_at_least: Any = None,
+    prune_at_most: Any = None,
+    prune_at_least: Any = None,
+    allocation: Any = None,
 ) -> Pruned:
-    """Rank every entry of many leaves together, and set those that go first to 0.
+    """Rank the entries of many leaves, together or in pools, and set those that come first to 0.
 
     Parameters
     ----------
@@ -84,6 +89,19 @@ def global_unstructured(
         For RandomUnstructured: 0 to 2**64 - 1.
     signed : bool, optional
         Rank scores as they are, instead of by magnitude.
+    scope : {"global", "tensor", "row"}, (n, m) or mapping
+        Which entries are ranked together: all, those of each leaf, of each row, or pools by the
+        names of leaves; the amount then holds in each. (n, m) keeps n of each m consecutive
+        entries, and takes no amount.
+    dim : int, optional
+        The dimension whose indices are the rows, by default the last, or along which groups of m
+        entries run, by default the last but one: outputs and inputs of kernels of (in, out).
+    keep_at_least, prune_at_most, prune_at_least : int, float or mapping, optional
+        Bounds within a global amount, over all entries of each leaf, those of earlier rounds
+        included: a number of entries or a fraction, or a mapping from names or patterns to these.
+    allocation : {"uniform", "erk"} or mapping, optional
+        Share the total out: the same density in every leaf, in proportion to the sum of its
+        dimensions, or by relative densities.
 
     Returns
     -------
@@ -96,11 +114,15 @@ def global_unstructured(
         If trees or the method do not fit.
     AmountTypeError, AmountError, SparsityError, SeedError
         If the amount or the seed does not; also if either is traced where a number is needed.
+    ScopeError, BoundsError, AllocationError, StructureError, DimError
+        If scope, bounds or allocation do not, or cannot be met.
 
     Notes
     -----
-    Clauses RANK-01 to RANK-07, TIE-01, TIE-04, MASK-01 to MASK-05, SCORE-01 to SCORE-07. Under
-    ``jit`` and ``vmap`` the masks are the same bits, by counting passes of fixed shape.
+    Clauses RANK-01 to RANK-07, TIE-01, TIE-04, MASK-01 to MASK-05, SCORE-01 to SCORE-07, SCOPE,
+    GROUP, BOUND, ALLOC. Under ``jit`` and ``vmap`` the masks are the same bits, by counting passes
+    of fixed shape. Of traced masks and amounts nothing can be refused: more than is left is all
+    that is left, and bounds that cannot be met are met with the nearest amount that can.
 
     Examples
     --------
@@ -115,25 +137,31 @@ def global_unstructured(
     is_traced = isinstance(amount, jax.core.Tracer)
     count = 0 if is_traced else amount
     given = {"amount": count, "sparsity": sparsity, "seed": seed, "signed": signed}
-    options: Any = {name: value for name, value in given.items() if value is not None}
-    rule = method(**options)
-    found = Candidates(params, where, importance_scores, masks)
-    if not (is_traced or found.is_traced) and found.is_on_one_cpu():
-        with jax.ensure_compile_time_eval():
-            return _eager(found, rule)
-    scores, prior = list(found.scores.values()), [found.masks.get(n) for n in found.leaves]
-    ranked = ranking.rank(scores, rule, prior, amount if is_traced else None)
-    kept = dict(zip(found.leaves, ranked.masks, strict=True))
-    if is_traced or found.is_traced:
-        return _outcome(found, kept, None)
-    report = Report(
-        tensor_reports(found.leaves, np.asarray(ranked.cut.kept).tolist()),
-        ranked.threshold,
-        int(ranked.cut.ties),
-        int(ranked.cut.tied_pruned),
-        method.__name__,
+    rule, question = Question.of(
+        method,
+        {name: value for name, value in given.items() if value is not None},
+        scope=scope,
+        dim=dim,
+        keep_at_least=keep_at_least,
+        prune_at_most=prune_at_most,
+        prune_at_least=prune_at_least,
+        allocation=allocation,
+        rows=-1,
+        groups=-2,
     )
-    return _outcome(found, kept, report)
+    found = Candidates(params, where, importance_scores, masks)
+    names, scores = list(found.leaves), list(found.scores.values())
+    prior = [found.masks.get(name) for name in names]
+    if is_traced or found.is_traced:
+        kept = ranking.rank(scores, question, rule, prior, names, amount if is_traced else None)
+        return _outcome(found, dict(zip(names, kept, strict=True)), None)
+    found.check_devices()
+    with jax.ensure_compile_time_eval():
+        ranked = plan(scores, question, rule, prior, names)
+        done = [ranked.keep(i, leaf) for i, leaf in enumerate(found.leaves.values())]
+        report = ranked.report([pruned for _, pruned in done], method.__name__)
+        kept = [mask for mask, _ in done]
+        return _outcome(found, dict(zip(names, kept, strict=True)), report)
 
 
 def local(
@@ -180,35 +208,26 @@ def local(
     [[True, True], [False, False]]
     """
     found = Candidates(params, where, importance_scores, masks)
-    eager = not found.is_traced and found.is_on_one_cpu()
+    eager = not found.is_traced
+    if eager:
+        found.check_devices()
     kept: dict[str, jax.Array] = {}
     names: dict[str, None] = {}
     for name, leaf in found.leaves.items():
         rule = method if isinstance(method, PruningMethod) else method(name, leaf)
         names[type(rule).__name__] = None
         prior, score = found.masks.get(name), found.scores[name]
-        make = pruning.mask_of if eager else ranking.mask_of
         if isinstance(rule, CustomFromMask):
             check_masks({name: rule.mask}, found.leaves, "params")
-        kept[name] = make(leaf, rule, prior, scores=score)
+        if eager:
+            with jax.ensure_compile_time_eval():
+                kept[name] = pruning.mask_of(leaf, rule, prior, scores=score)
+        else:
+            kept[name] = ranking.mask_of(leaf, rule, prior, scores=score)
     report = None
     if not any(isinstance(mask, jax.core.Tracer) for mask in kept.values()):
         report = counted(kept, "+".join(names))
     return _outcome(found, kept, report)
-
-
-def _eager(found: Candidates, rule: PruningMethod) -> Pruned:
-    """Rank by the algebra, on the memory of the arrays themselves."""
-    leaves = found.leaves
-    plan = Ranking(list(found.scores.values()), rule, [found.masks.get(n) for n in leaves])
-    entries: Any = plan.entries
-    cut, kept, pruned = plan.cut(), {}, []
-    for i, (name, leaf) in enumerate(leaves.items()):
-        mask = backend.new_mask(leaf)
-        entries.write(i, cut, mask)
-        pruned.append(leaf.size - int(np.count_nonzero(mask)))
-        kept[name] = backend.finish(mask, leaf)
-    return _outcome(found, kept, plan.report(cut, list(leaves), pruned))
 
 
 def _outcome(found: Candidates, kept: Mapping[str, Any], report: Report | None) -> Pruned:

@@ -1,7 +1,7 @@
-"""Room: ranking where the arrays are. Traced, on an accelerator, or sharded over a mesh.
+"""Ranking where the arrays are: traced, on an accelerator, or sharded over a mesh.
 
 Nothing comes to the host but counts; under ``jit`` not even those.
-Clauses: AMT, RANK, METH-05 to METH-09.
+Clauses: AMT, RANK, SCOPE, GROUP, BOUND, ALLOC, METH-05 to METH-09.
 """
 
 from __future__ import annotations
@@ -15,134 +15,153 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from multiprune.draws import DRAW_BITS, as_seed
-from multiprune.errors import AmountTypeError, DtypeError
-from multiprune.keys import Format, key_bits, promote, score_of
 from multiprune.masks import live_channels, spread
-from multiprune.methods import (
-    CustomFromMask,
-    L1Unstructured,
-    LnStructured,
-    PruningMethod,
-    RandomStructured,
-    RandomUnstructured,
-)
+from multiprune.methods import CustomFromMask, LnStructured, PruningMethod, RandomStructured
+from multiprune.order import Order
+from multiprune.question import Question, count_in
+from multiprune.scope import Pools, Scope
 from multiprune.structured import channel_norms, check_dim, check_norm
+from multiprune_jax.asked import Ask, Asked, asker, count_traced
 from multiprune_jax.bits import draws, ordered
 from multiprune_jax.candidates import as_mask
-from multiprune_jax.columns import Column
+from multiprune_jax.columns import Column, check_size
 from multiprune_jax.counts import Count
-from multiprune_jax.masking import count_kept
-from multiprune_jax.traced import Found, find_cut
+from multiprune_jax.local import keep_groups, keep_rows, row_sums
+from multiprune_jax.masking import count_kept, counts_of_rows
+from multiprune_jax.membership import Membership
+from multiprune_jax.traced import Found, find_cuts
 
-__all__ = ["Ranked", "mask_of", "rank"]
+__all__ = ["Masks", "compiled", "compiled_local", "count_live", "count_rows", "mask_of", "rank"]
 
-_Masks = Sequence[jax.Array | None]
-
-
-class Ranked:
-    """Masks, and the cut that made them.
-
-    Attributes
-    ----------
-    masks : list of arrays
-    cut : Found
-    """
-
-    def __init__(self, masks: list[jax.Array], cut: Found, fmt: Format, method: Any) -> None:
-        self.masks, self.cut, self._fmt, self._method = masks, cut, fmt, method
-
-    @property
-    def threshold(self) -> float | None:
-        """The score of the last entry that went, if the values are there."""
-        if isinstance(self._method, RandomUnstructured) or not int(self.cut.tied_pruned):
-            return None
-        signed = bool(getattr(self._method, "signed", False))
-        return score_of(int(self.cut.threshold), self._fmt.real, signed=signed)
+Masks = Sequence[jax.Array | None]
 
 
 def rank(
     scores: Sequence[jax.Array],
+    question: Question,
     method: PruningMethod,
-    masks: _Masks,
+    masks: Masks,
+    names: Sequence[str],
     amount: jax.Array | None = None,
-) -> Ranked:
-    """Rank tensors together, and mask those entries that go.
+) -> list[jax.Array]:
+    """Rank tensors in a traced function, and return their masks.
 
     Parameters
     ----------
     scores : sequence of arrays
         In the order of positions.
+    question : Question
     method : PruningMethod
     masks : sequence of (array of bool or None)
         Prior masks.
+    names : sequence of str
+        Of the tensors.
     amount : integer array, optional
         A traced count, instead of the method's; more than is left is all that is left.
     """
-    fmt = promote([score.dtype.name for score in scores])
-    signed = bool(getattr(method, "signed", False))
-    if signed and fmt.kind == "complex":
-        raise DtypeError(
-            f"{fmt.name} scores were given with signed=True. Rule: complex numbers rank by their "
-            "modulus [NUM-16]. Leave signed out, or take their real part."
-        )
-    seed = as_seed(method.seed) if isinstance(method, RandomUnstructured) else None
-    wanted: Any = Count.of_traced(amount) if amount is not None else _wanted(method, scores, masks)
-    traced = [wanted, *scores, *masks]
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(traced)):
-        found = _rank(scores, masks, wanted, fmt, signed, seed)
-    else:
-        found = _compiled(list(scores), list(masks), wanted, fmt, signed, seed)
-    return Ranked(*found, fmt, method)
+    order = Order.of([score.dtype.name for score in scores], method)
+    shapes = [score.shape for score in scores]
+    pools = question.pools(names, shapes)
+    if question.scope.kind == "group":
+        return prune_local(scores, masks, None, order, question.scope)
+    if question.scope.kind == "row":
+        counts = [
+            count_rows(question, score.shape, mask, name, amount)
+            for score, mask, name in zip(scores, masks, names, strict=True)
+        ]
+        return prune_local(scores, masks, counts, order, question.scope)
+    known = not any(isinstance(mask, jax.core.Tracer) for mask in masks)
+    live = count_live(shapes, masks, pools) if known else None
+    ask = asker(question, pools, names, shapes, live, amount)
+    return prune_pools(scores, masks, order, pools.of, ask)[0]
 
 
-def _rank(
-    scores: Sequence[jax.Array],
-    masks: _Masks,
-    wanted: Count | Callable[[Count], Count],
-    fmt: Format,
-    signed: bool,
-    seed: int | None,
+def prune_pools(
+    scores: Sequence[jax.Array], masks: Masks, order: Order, pools: Sequence[int], ask: Ask
 ) -> tuple[list[jax.Array], Found]:
-    offsets = accumulate((math.prod(score.shape) for score in scores), initial=0)
-    columns = []
-    for score, mask, offset in zip(scores, masks, offsets, strict=False):
-        if seed is not None:
-            score, order = draws(seed, offset, score.shape), _as_it_is
+    """Return masks of pools of whole tensors, and their cuts."""
+    columns = [
+        Column.of(keys, make, order.bits, alive)
+        for keys, make, alive in _ordered(scores, masks, order)
+    ]
+    cuts = find_cuts(columns, Membership(pools, max(pools) + 1), order.bits, ask)
+    kept = [
+        column.keep(cuts.threshold[pool : pool + 1], cuts.borders[i : i + 1], score.shape)
+        for i, (column, pool, score) in enumerate(zip(columns, pools, scores, strict=True))
+    ]
+    return kept, cuts
+
+
+def prune_local(
+    scores: Sequence[jax.Array],
+    masks: Masks,
+    counts: Sequence[jax.Array] | None,
+    order: Order,
+    scope: Scope,
+) -> list[jax.Array]:
+    """Return masks of rows, of each of which so many entries are pruned, or of groups."""
+    kept = []
+    for i, (keys, make, alive) in enumerate(_ordered(scores, masks, order)):
+        if counts is None:
+            where = scope.dim, scope.keep, scope.of
+            kept.append(keep_groups(keys, make, order.bits, alive, *where))
         else:
-            score, order = jax.lax.stop_gradient(score), partial(ordered, fmt=fmt, signed=signed)
-        columns.append(Column(score, order, mask))
-    bits = DRAW_BITS if seed is not None else key_bits(fmt.real, signed=signed)
-    cut = find_cut(columns, bits, wanted if callable(wanted) else lambda live: wanted)
-    return [c.keep(cut.threshold, cut.borders[i]) for i, c in enumerate(columns)], cut
+            kept.append(keep_rows(keys, make, order.bits, alive, scope.dim, counts[i]))
+    return kept
 
 
-_compiled = partial(jax.jit, static_argnums=(3, 4, 5))(_rank)
+@partial(jax.jit, static_argnums=(2, 3))
+def compiled(
+    scores: Sequence[jax.Array], masks: Masks, order: Order, pools: Sequence[int], asked: Asked
+) -> tuple[list[jax.Array], Found]:
+    """Rank arrays with values in one program; see `prune_pools`."""
+    return prune_pools(scores, masks, order, pools, lambda live: asked)
 
 
-def _as_it_is(keys: jax.Array) -> jax.Array:
-    return keys
+compiled_local: Any = jax.jit(prune_local, static_argnums=(3, 4))
+"""Rows and groups of arrays with values, in one program."""
 
 
-def _wanted(
-    method: PruningMethod, scores: Sequence[jax.Array], masks: _Masks
-) -> Count | Callable[[Count], Count]:
-    """Return how many go: a number where prior masks are known or do not matter."""
-    target, size = method.target, sum(math.prod(score.shape) for score in scores)
-    if not any(isinstance(mask, jax.core.Tracer) for mask in masks):
-        dead = sum(mask.size - count_kept(mask) for mask in masks if mask is not None)
-        return Count.of(target.count(size, size - dead))
-    if isinstance(target.amount, int):
-        return Count.of(target.amount)
-    if target.sparsity is not None:
-        kept = size - round(target.sparsity * size)
-        return lambda live: live.less(Count.of(kept))
-    raise AmountTypeError(
-        f"amount={target.amount} was given with traced masks. Rule: a float amount is a fraction "
-        "of the entries still unpruned [AMT-02], and how many those are is not known under jit. "
-        "Pass an int amount (it may be traced), or sparsity=, the fraction of all."
-    )
+def count_live(shapes: Sequence[tuple[int, ...]], masks: Masks, pools: Pools) -> list[int]:
+    """Count the unpruned entries of each pool, of masks with values."""
+    live = [0] * len(pools.sizes)
+    for shape, mask, pool in zip(shapes, masks, pools.of, strict=True):
+        live[pool] += math.prod(shape) if mask is None else count_kept(mask)
+    return live
+
+
+def count_rows(
+    question: Question,
+    shape: tuple[int, ...],
+    mask: jax.Array | None,
+    name: str,
+    amount: jax.Array | None = None,
+) -> Any:
+    """Return how many entries are pruned of each row of a tensor: uint32, shape (rows,).
+
+    Raises
+    ------
+    AmountError, SparsityError
+        If so many cannot be pruned of one, and that is known (ValueErrors).
+    AmountTypeError
+        If the count takes numbers that are traced (a TypeError).
+    """
+    dim = question.scope.dim
+    rows = shape[dim]
+    size = math.prod(shape) // rows if rows else 0
+    if isinstance(mask, jax.core.Tracer) or amount is not None:
+        live = jnp.full(rows, size, np.uint32) if mask is None else row_sums(mask, dim)
+        each = Count.of_words(live)
+        return count_traced(question.target, amount, [size] * rows)(each).within(live)
+    known = np.full(rows, size) if mask is None else counts_of_rows(mask, dim)
+    counts = np.zeros(rows, np.uint32)
+    for alive in np.unique(known):
+        row = int(np.flatnonzero(known == alive)[0])
+        label = f"tensor {name}, row {row}"
+        counts[known == alive] = count_in(question.target, label, size, int(alive))
+    return counts
 
 
 def mask_of(
@@ -158,20 +177,35 @@ def mask_of(
         given = as_mask(method.mask, "the given mask")
         return given if mask is None else given & mask
     if not isinstance(method, LnStructured | RandomStructured):
-        return rank([scores], method, [mask]).masks[0]
-    dim = check_dim(leaf, method.dim)
+        return rank([scores], Question(method.target), method, [mask], ["0"])[0]
+    dim = check_dim(leaf.shape, method.dim)
     with nullcontext() if isinstance(mask, jax.core.Tracer) else jax.ensure_compile_time_eval():
         live = None if mask is None else live_channels(mask, leaf, dim, xp=jnp)
-    channels: Any
     if isinstance(method, LnStructured):
         check_norm(method.n, leaf.ndim)
         alive = scores if mask is None else jnp.where(mask, scores, jnp.zeros_like(scores))
         norms = channel_norms(alive, method.n, dim, xp=jnp)
-        channels = L1Unstructured(0)
     else:
         norms = jnp.zeros(leaf.shape[dim], dtype=jnp.float32)
-        channels = RandomUnstructured(0, seed=method.seed)
-    channels.target = method.target
-    kept = rank([norms], channels, [live]).masks[0]
+    kept = rank([norms], Question(method.target), method.of_channels(), [live], ["0"])[0]
     whole: jax.Array = spread(kept, mask, leaf, dim, xp=jnp)
     return whole
+
+
+_Ranked = tuple[jax.Array, Callable[[jax.Array], jax.Array], jax.Array | None]
+
+
+def _ordered(scores: Sequence[jax.Array], masks: Masks, order: Order) -> list[_Ranked]:
+    """Return what is ranked of each tensor, and what makes keys of it."""
+    for score in scores:
+        check_size(score.shape)
+    if order.seed is None:
+        make = partial(ordered, fmt=order.format, signed=order.signed)
+        return [(jax.lax.stop_gradient(s), make, m) for s, m in zip(scores, masks, strict=True)]
+    offsets = accumulate((math.prod(score.shape) for score in scores), initial=0)
+    every = zip(scores, masks, offsets, strict=False)
+    return [(draws(order.seed, at, s.shape), _as_it_is, m) for s, m, at in every]
+
+
+def _as_it_is(keys: jax.Array) -> jax.Array:
+    return keys

@@ -1,4 +1,4 @@
-"""Room: pruned arrays → JAX's BCOO, which stores what is kept and where.
+"""Pruned arrays → JAX's BCOO, which stores what is kept and where.
 
 Clauses: MASK-03, MASK-04.
 """

@@ -1,16 +1,17 @@
-"""Room: the cut as a traced function. Counting passes of fixed shape; nothing is sorted or moved.
+"""The cuts of all pools as a traced function. Counting passes of fixed shape; nothing is sorted.
 
-The order of entries is that of (key, position), and its two numbers are found two bits a pass: how
-many entries lie before each of three trials? The bits of the position come last, and only if there
-are ties to split. Per leaf a pass is one comparison and sum, and so is the mask, so that compiling
-takes little. JAX counts in 32 bits unless x64 is on; sums of leaves are held in two words.
+The order of entries is that of (key, position). The key of a cut is found two bits a pass: how many
+entries come before each of three trials? The position comes last, bit by bit, and only if there are
+ties to split. Each pool has a search of its own, all in the same passes; those within
+bounds share one until a bound is reached. Per leaf a pass is one comparison and sum, and so is the
+mask, so that compiling takes little.
 It runs under ``jit`` and ``vmap``, and on sharded arrays.
-Clauses: RANK, TIE, MASK-01, MASK-02.
+Clauses: RANK, TIE, SCOPE, BOUND, MASK-01, MASK-02.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -19,147 +20,220 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from multiprune_jax.columns import Column, Counts, check_size
-from multiprune_jax.counts import Count
+from multiprune_jax.asked import Ask, digit_of
+from multiprune_jax.columns import Column
+from multiprune_jax.counts import Count, pick
+from multiprune_jax.membership import Membership
 
-__all__ = ["Found", "find_cut"]
+__all__ = ["Found", "find_cuts"]
 
 _DIGITS = np.arange(1, 4, dtype=np.uint32)
 
 
 class Found(NamedTuple):
-    """A cut, as traced values.
+    """Cuts, as traced values.
 
     Attributes
     ----------
-    threshold : unsigned integer
-        Key of the last entry that goes; 0 when none does.
+    threshold : unsigned integer, shape (pools,)
+        Key of the last entry that is pruned; 0 when none is.
     borders : uint32, shape (columns,)
-        Index in each column from which on entries at the threshold stay.
+        Index in each column from which on entries at the threshold are kept.
     kept : uint32, shape (columns,)
         How many entries of each column stay unpruned.
-    ties, tied_pruned : Count
-        How many live entries have the threshold key, and how many of those go.
+    pruned, live : Count, shape (pools,)
+        How many entries are pruned, and of how many.
+    ties, tied_pruned : Count, shape (pools,)
+        How many live entries have the threshold key, and how many of those are pruned.
+    stop : Count, shape (pools,)
+        The position up to which entries at the threshold are pruned, exclusive.
     """
 
     threshold: jax.Array
     borders: jax.Array
     kept: jax.Array
+    pruned: Count
+    live: Count
     ties: Count
     tied_pruned: Count
+    stop: Count
+
+
+class _Trials(NamedTuple):
+    """What a pass compares with: three keys and a place of each pool, and where that is.
+
+    Found at the end of the pass before, as a part of the state: XLA would compute it anew for each
+    leaf, and compile it as often.
+    """
+
+    keys: jax.Array
+    place: Count
+    borders: jax.Array
 
 
 class _Search(NamedTuple):
     """A search under way.
 
-    The cut lies from (key, start) on and before (key, stop); `below` and `upto` count the entries
-    of each column before these two. `key_below` and `key_upto` are those when the key was found.
+    The cut of a pool lies from (key, start) on and before (key, stop); `below` and `upto` count the
+    entries of each column before these two, and `borders` says where in it the latter is.
+    `key_below` and `key_upto` count them when the key was found. `wanted` entries are pruned of a
+    pool, as soon as that is `settled`. `is_split` says whether a pool is left of which some entries
+    at the threshold are kept.
     """
 
     step: jax.Array
     key: jax.Array
     start: Count
     stop: Count
+    borders: jax.Array
+    trials: _Trials
     below: jax.Array
     upto: jax.Array
     key_below: jax.Array
     key_upto: jax.Array
+    settled: jax.Array
+    wanted: Count
+    is_split: jax.Array
 
 
-def find_cut(
+def find_cuts(
     columns: Sequence[Column],
+    members: Membership,
     bits: int,
-    count: Callable[[Count], Count],
+    ask: Ask,
     *,
-    total: Callable[[Count], Count] = lambda count: count,
+    sum_up: Callable[[Count], Count] = lambda count: count,
 ) -> Found:
-    """Find the cut below which the wanted number of entries lies.
+    """Find for each pool the cut up to which its entries are pruned.
 
     Parameters
     ----------
     columns : sequence of Column
         In the order of their positions.
+    members : Membership
+        The pool of each column.
     bits : int
         How wide a key is.
-    count : callable
-        How many entries go, given how many are live. More than those is all of them.
-    total : callable
+    ask : callable
+        How many entries are pruned, given how many are live; no more than those.
+    sum_up : callable
         Adds counts over processes.
 
     Notes
     -----
-    Clauses RANK-01, RANK-02, RANK-06, TIE-01, TIE-02.
+    Clauses RANK-01, RANK-02, RANK-06, TIE-01, TIE-02, BOUND-01. See `multiprune.search.find_cuts`
+    for the rule that pools within bounds follow.
     """
-    for column in columns:
-        check_size(column.scores.shape)
     *offsets, size = accumulate((column.size for column in columns), initial=0)
     first = Count.of(offsets)
     sizes = jnp.asarray(np.array([column.size for column in columns], dtype=np.uint32))
     for_key = -(-bits // 2)
-    steps = for_key - (-size.bit_length() // 2)
+    steps = for_key + size.bit_length()
     word = jax.eval_shape(columns[0].order, columns[0].scores).dtype
-    live = jnp.stack([column.live() for column in columns])
-    all_live = total(Count.of_sum(live))
-    wanted = count(all_live).least(all_live)
-    some = wanted.high + wanted.low > 0
 
-    def unfinished(search: _Search) -> jax.Array:
-        to_split = some & wanted.under(total(Count.of_sum(search.upto)))
-        return (search.step < for_key) | ((search.step < steps) & to_split)
+    def sums(counts: jax.Array) -> Count:
+        return sum_up(members.sum(counts))
+
+    def borders(place: Count) -> jax.Array:
+        return members.spread_count(place).less(first).within(sizes)
+
+    def trials(step: jax.Array, key: jax.Array, start: Count) -> _Trials:
+        in_key = step < for_key
+        digits = jnp.where(in_key, _DIGITS.astype(word), word.type(0))[:, None]
+        shift = jnp.where(in_key, 2 * (for_key - 1 - step), 0).astype(word)
+        bit = jnp.where(in_key, 0, steps - 1 - step)
+        place = start.plus_bit(jnp.where(in_key, np.uint32(0), np.uint32(1)), bit)
+        return _Trials(key | digits << shift, place, borders(place))
+
+    live = jnp.stack([column.live() for column in columns])
+    each_live = sums(live)
+    asked = ask(each_live)
 
     def one_digit(search: _Search) -> _Search:
         in_key = search.step < for_key
-        shift = 2 * (jnp.where(in_key, for_key, steps) - 1 - search.step)
-        digit = jnp.where(in_key, _DIGITS.astype(word), word.type(0))
-        keys = [search.key, *(search.key | digit << jnp.where(in_key, shift, 0).astype(word))]
-        digits = jnp.where(in_key, np.uint32(0), _DIGITS)
-        places = [search.start, *(search.start.plus_digit(d, shift) for d in digits), search.stop]
-        borders = [place.less(first).within(sizes) for place in places[1:4]]
-        found = _table(
-            column.count(search.key, [(k, b[i]) for k, b in zip(keys[1:], borders, strict=True)])
-            for i, column in enumerate(columns)
-        )
-        goes = total(Count.of_sum(found)).under(wanted)
-        counts = [search.below, *found, search.upto]
-        below, upto = _last(goes, counts[:-1]), _last(goes, counts[1:])
-        start, stop = _last_count(goes, places[:-1]), _last_count(goes, places[1:])
+        keys, place, at = search.trials
+        found = _counts(columns, members, keys, at)
+        counts = jnp.concatenate([search.below[None], found, search.upto[None]])
+        edges = sums(counts)
+        settled, count = search.settled, search.wanted
+        if asked.total is None:
+            digit = digit_of(edges, count)
+        else:
+            shared = digit_of(asked.pruned(edges, settled, count), asked.total)
+            settled, count = asked.settle(edges, shared, settled, count)
+            digit = jnp.where(settled, digit_of(edges, count), shared)
+        upto = edges.rows(1, 5).pick(digit)
+        if asked.total is not None:
+            is_met = ~asked.total.under(asked.pruned(upto, settled, count))
+            is_met &= search.step >= for_key - 1
+            count = upto.clamp(asked.low, asked.high).where(~settled & is_met, count)
+            settled |= is_met
+        of_column = members.spread(digit)
+        below, last = pick(counts[:4], of_column), pick(counts[1:], of_column)
+        key = pick(jnp.concatenate([search.key[None], keys]), digit)
+        start = place.where(~in_key & (digit > 0), search.start)
+        stop = place.where(~in_key & (digit == 0), search.stop).only(~settled | count.is_some())
         return _Search(
             search.step + 1,
-            _last(goes, keys),
+            key,
             start,
-            jax.tree.map(lambda new, old: jnp.where(in_key, old, new), stop, search.stop),
+            stop,
+            borders(stop),
+            trials(search.step + 1, key, start),
             below,
-            upto,
+            last,
             jnp.where(in_key, below, search.key_below),
-            jnp.where(in_key, upto, search.key_upto),
+            jnp.where(in_key, last, search.key_upto),
+            settled,
+            count,
+            jnp.any(~settled | (count.is_some() & count.under(upto))),
         )
 
-    none, nought = jnp.zeros_like(live), jnp.zeros((), word)
-    search = _Search(jnp.int32(0), nought, Count.of(0), Count.of(size), none, live, none, live)
-    end = lax.while_loop(unfinished, one_digit, search)
-    ties, below = (total(Count.of_sum(c)) for c in (end.key_upto - end.key_below, end.key_below))
+    none, step, key = jnp.zeros_like(live), jnp.int32(0), jnp.zeros(members.pools, word)
+    start, stop = (Count.of([each] * members.pools) for each in (0, size))
+    settled = asked.is_settled()
+    stop = stop.only(~settled | asked.low.is_some())
+    tried, split = trials(step, key, start), jnp.bool_(True)
+    search = _Search(
+        step,
+        key,
+        start,
+        stop,
+        borders(stop),
+        tried,
+        none,
+        live,
+        none,
+        live,
+        settled,
+        asked.low,
+        split,
+    )
+    end = lax.while_loop(
+        lambda s: (s.step < for_key) | ((s.step < steps) & s.is_split), one_digit, search
+    )
+    some = end.wanted.is_some()
     return Found(
         end.key,
-        jnp.where(some, end.stop.less(first).within(sizes), none),
-        live - jnp.where(some, end.upto, none),
-        Count(*(jnp.where(some, part, 0) for part in ties)),
-        wanted.less(below),
+        end.borders,
+        live - jnp.where(members.spread(some), end.upto, none),
+        end.wanted,
+        each_live,
+        sums(end.key_upto - end.key_below).only(some),
+        end.wanted.less(sums(end.key_below)),
+        end.stop,
     )
 
 
-def _table(rows: Iterable[Counts]) -> jax.Array:
-    """Return counts of all columns, one row for each trial: scalars, put together once."""
-    every = list(rows)
-    return jnp.stack([count for row in every for count in row]).reshape(len(every), -1).T
-
-
-def _last(goes: jax.Array, values: Sequence[jax.Array]) -> jax.Array:
-    """Return the value of the last trial below which too few go; `goes` is True up to there."""
-    found, *trials = values
-    for i, value in enumerate(trials):
-        found = jnp.where(goes[i], value, found)
-    return found
-
-
-def _last_count(goes: jax.Array, values: Sequence[Count]) -> Count:
-    return Count(*(_last(goes, parts) for parts in zip(*values, strict=True)))
+def _counts(
+    columns: Sequence[Column], members: Membership, keys: jax.Array, borders: jax.Array
+) -> jax.Array:
+    """Count the entries of each column before three keys: (3, columns)."""
+    trials = lax.split(keys.T.reshape(-1), [1] * keys.size)
+    places = lax.split(borders, [1] * len(columns))
+    counts = [
+        count
+        for column, pool, place in zip(columns, members.of, places, strict=True)
+        for count in column.count(trials[3 * pool : 3 * pool + 3], place)
+    ]
+    return jnp.stack(counts).reshape(len(columns), -1).T

@@ -1,4 +1,4 @@
-"""Room: pruned entries held at zero in training. The only room that knows optax.
+"""Pruned entries held at zero in training. The only room that knows optax.
 
 Masking gradients is not enough: momentum, Adam's moments and weight decay move a weight whose
 gradient is 0. So the last transform of a chain decides what the step as a whole does to it.
