@@ -111,13 +111,13 @@ def global_unstructured(
     Examples
     --------
     >>> import numpy as np
-    >>> layers = {"a": np.array([3.0, -1.0]), "b": np.array([0.5, 2.0])}
+    >>> layers = {"a": np.array([3.0, -1.0]), "b": np.array([0.5, 0.2])}
     >>> pruned = global_unstructured(layers, amount=0.5)
     >>> pruned.masks["a"], pruned.masks["b"]
-    (array([ True, False]), array([False,  True]))
-    >>> pruned = global_unstructured(layers, amount=0.75, keep_at_least=0.5)
+    (array([ True,  True]), array([False, False]))
+    >>> pruned = global_unstructured(layers, amount=0.5, keep_at_least=0.5)
     >>> pruned.masks["a"], pruned.masks["b"]
-    (array([ True, False]), array([False,  True]))
+    (array([ True, False]), array([ True, False]))
     """
     check_unstructured(pruning_method)
     method, question = Question.of(

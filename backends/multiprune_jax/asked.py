@@ -17,12 +17,12 @@ import jax.numpy as jnp
 
 from multiprune.amount import Target
 from multiprune.bounds import Bounds, Limits
-from multiprune.errors import AllocationError, AmountTypeError
+from multiprune.errors import AllocationError, AmountTypeError, SeedError
 from multiprune.question import Question
 from multiprune.scope import Pools
 from multiprune_jax.counts import Count
 
-__all__ = ["Ask", "Asked", "asker", "count_traced", "digit_of"]
+__all__ = ["Ask", "Asked", "asker", "check_traced", "count_traced", "digit_of"]
 
 
 class Asked(NamedTuple):
@@ -185,3 +185,26 @@ def _limits(
         return Count.of(least.low).less(gone).least(high), high
 
     return of
+
+
+def check_traced(amount: Any, sparsity: Any, seed: Any) -> None:
+    """Refuse tracers where a number is needed."""
+    if isinstance(seed, jax.core.Tracer):
+        raise SeedError(
+            f"seed is traced, {seed.aval}. Rule: a seed is a Python int [RAND-02]. Make it a "
+            "static argument of the jitted function."
+        )
+    if isinstance(sparsity, jax.core.Tracer):
+        raise AmountTypeError(
+            f"sparsity is traced, {sparsity.aval}. Rule: a fraction is multiplied in float64 "
+            "[AMT-02], which a traced function has not. Make it a static argument, or pass the "
+            "count as a traced int amount."
+        )
+    if isinstance(amount, jax.core.Tracer) and (
+        amount.shape != () or not jnp.issubdtype(amount.dtype, jnp.integer)
+    ):
+        raise AmountTypeError(
+            f"amount is traced, {amount.aval}. Rule: a traced amount is an integer without "
+            "dimensions, the count itself, for a fraction is multiplied in float64 [AMT-02]. "
+            "Compute the count outside, round(amount * entries), or make amount a static argument."
+        )

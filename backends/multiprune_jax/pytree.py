@@ -12,15 +12,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from multiprune import pruning
-from multiprune.errors import AmountTypeError, SeedError
 from multiprune.methods import CustomFromMask, L1Unstructured, PruningMethod
 from multiprune.plan import plan
 from multiprune.question import Question
 from multiprune.report import Report
 from multiprune_jax import ranking
+from multiprune_jax.asked import check_traced
 from multiprune_jax.candidates import Candidates, Where
 from multiprune_jax.masking import counted, masked
 from multiprune_jax.paths import check_masks
@@ -133,7 +132,7 @@ def global_unstructured(
     ([[3.0, 0.0]], [[False, True]])
     """
     pruning.check_unstructured(method)
-    _check_traced(amount, sparsity, seed)
+    check_traced(amount, sparsity, seed)
     is_traced = isinstance(amount, jax.core.Tracer)
     count = 0 if is_traced else amount
     given = {"amount": count, "sparsity": sparsity, "seed": seed, "signed": signed}
@@ -235,26 +234,3 @@ def _outcome(found: Candidates, kept: Mapping[str, Any], report: Report | None) 
     leaves = found.tree.leaves | found.leaves
     params = found.tree.replace({n: masked(leaves[n], m) for n, m in masks.items()}, keep=True)
     return Pruned(params, found.tree.replace(masks), report)
-
-
-def _check_traced(amount: Any, sparsity: Any, seed: Any) -> None:
-    """Refuse tracers where a number is needed."""
-    if isinstance(seed, jax.core.Tracer):
-        raise SeedError(
-            f"seed is traced, {seed.aval}. Rule: a seed is a Python int [RAND-02]. Make it a "
-            "static argument of the jitted function."
-        )
-    if isinstance(sparsity, jax.core.Tracer):
-        raise AmountTypeError(
-            f"sparsity is traced, {sparsity.aval}. Rule: a fraction is multiplied in float64 "
-            "[AMT-02], which a traced function has not. Make it a static argument, or pass the "
-            "count as a traced int amount."
-        )
-    if isinstance(amount, jax.core.Tracer) and (
-        amount.shape != () or not jnp.issubdtype(amount.dtype, jnp.integer)
-    ):
-        raise AmountTypeError(
-            f"amount is traced, {amount.aval}. Rule: a traced amount is an integer without "
-            "dimensions, the count itself, for a fraction is multiplied in float64 [AMT-02]. "
-            "Compute the count outside, round(amount * entries), or make amount a static argument."
-        )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -22,13 +21,13 @@ from multiprune_numpy.checkpoint import Checkpoint, locate, open_checkpoint
 from multiprune_numpy.copying import copy_pruned
 from multiprune_numpy.destination import Destination, recover
 from multiprune_numpy.errors import OutputError
-from multiprune_numpy.masks_file import PackedMasks, mask_header, open_masks
+from multiprune_numpy.mask_output import MaskOutput
+from multiprune_numpy.masks_file import open_masks
 from multiprune_numpy.outcome import PrunedCheckpoint
-from multiprune_numpy.pending import PendingFile
 from multiprune_numpy.progress import Progress
 from multiprune_numpy.ranked import FilePlan
 from multiprune_numpy.selection import select
-from multiprune_numpy.source import Stored, write_all
+from multiprune_numpy.source import write_all
 
 __all__ = ["prune_checkpoint"]
 
@@ -160,36 +159,9 @@ def prune_checkpoint(
         if not dry_run:
             output = Destination(checkpoint, None if target is None else Path(target), stack)
         saved = None if save_masks is None or dry_run else Path(save_masks)
-        sink = _Sink(chosen, saved, output.place if output else None, stack)
+        sink = MaskOutput(chosen, saved, output.place if output else None, stack)
         plan = FilePlan(checkpoint, chosen, question, rule, ranked, prior, progress)
         return _write(checkpoint, plan, kind.__name__, output, sink, options, request)
-
-
-class _Sink:
-    """Where masks are written: the file that was asked for, or one without a name."""
-
-    def __init__(
-        self, tensors: Sequence[Stored], path: Path | None, place: Path | None, stack: ExitStack
-    ) -> None:
-        self.tensors = tensors
-        _, starts = mask_header(self.tensors, _UNKNOWN)
-        self.pending = None
-        if path is not None:
-            self.pending = stack.enter_context(PendingFile(path))
-            descriptor = self.pending.descriptor
-        else:
-            file = tempfile.TemporaryFile(dir=place)  # noqa: SIM115 - the stack closes it
-            descriptor = stack.enter_context(file).fileno()
-        shapes = {tensor.name: tensor.shape for tensor in self.tensors}
-        self.masks = PackedMasks(descriptor, shapes, starts)
-
-    def finish(self) -> str:
-        digest = self.masks.digest()
-        if self.pending is not None:
-            head, _ = mask_header(self.tensors, digest)
-            write_all(self.pending.descriptor, head, 0)
-            self.pending.commit()
-        return digest
 
 
 def _write(
@@ -197,7 +169,7 @@ def _write(
     plan: FilePlan,
     method: str,
     goal: Destination | None,
-    sink: _Sink,
+    sink: MaskOutput,
     options: dict[str, str],
     request: dict[str, Any],
 ) -> PrunedCheckpoint:

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from multiprune.backend import Engine
 from multiprune.counting import Column, Counting
 from multiprune.draws import draws
-from multiprune.errors import ScoresError, ScoresShapeError
 from multiprune.local import Local
 from multiprune.methods import PruningMethod
 from multiprune.order import Order
@@ -30,9 +29,10 @@ from multiprune_numpy.checkpoint import Checkpoint
 from multiprune_numpy.formats import keys_of
 from multiprune_numpy.masks_file import PackedMasks
 from multiprune_numpy.progress import Progress, Silent
+from multiprune_numpy.selection import matching
 from multiprune_numpy.source import Stored
 
-__all__ = ["FilePlan", "matching"]
+__all__ = ["FilePlan"]
 
 _Array = npt.NDArray[Any]
 _LARGE = 1 << 26
@@ -230,37 +230,6 @@ class _FileCounting(Counting):
         (row,) = narrow.count([threshold << known | prefix], shift, width)
         counts: list[int] = np.diff(row, prepend=0).tolist()
         return counts
-
-
-def matching(scores: Checkpoint, tensors: Sequence[Stored]) -> list[Stored]:
-    """Return the scores of tensors, in their order.
-
-    Raises
-    ------
-    ScoresError, ScoresShapeError
-        If one is missing or too many, or has another shape (ValueErrors).
-
-    Notes
-    -----
-    Clauses SCORE-02, SCORE-03.
-    """
-    names = {tensor.name for tensor in tensors}
-    missing = sorted(names - set(scores.tensors))
-    unknown = sorted(set(scores.tensors) - names)
-    if missing or unknown:
-        raise ScoresError(
-            f"{scores.path} lacks scores of {missing[:5]} and has some of {unknown[:5]}, which are "
-            "not pruned. Rule: one tensor of scores for each that is pruned and no other "
-            "[SCORE-03]. Mind --include, --exclude and --min-ndim."
-        )
-    for tensor in tensors:
-        found = scores.tensors[tensor.name]
-        if found.shape != tensor.shape:
-            raise ScoresShapeError(
-                f"{scores.path}: the scores of {tensor.name!r} have shape {found.shape}, its "
-                f"tensor {tensor.shape}. Rule: they are the same [SCORE-02]."
-            )
-    return [scores.tensors[tensor.name] for tensor in tensors]
 
 
 def _part(column: Column, start: int, stop: int) -> Column:

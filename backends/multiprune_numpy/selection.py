@@ -1,6 +1,6 @@
 """Room: *which* tensors of a checkpoint are pruned. Names, dtypes and dimensions; no data.
 
-Clauses: TIE-04, ERR-03.
+Clauses: TIE-04, ERR-03, SCORE-02, SCORE-03.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from multiprune.errors import DtypeError, ParametersError
+from multiprune.errors import DtypeError, ParametersError, ScoresError, ScoresShapeError
+from multiprune_numpy.checkpoint import Checkpoint
 from multiprune_numpy.formats import is_float
 from multiprune_numpy.source import Stored
 
-__all__ = ["select"]
+__all__ = ["matching", "select"]
 
 
 def select(
@@ -73,6 +74,42 @@ def select(
             "inspect."
         )
     return chosen
+
+
+def matching(scores: Checkpoint, tensors: Sequence[Stored]) -> list[Stored]:
+    """Return the scores of tensors, in their order.
+
+    Parameters
+    ----------
+    scores : Checkpoint
+    tensors : sequence of Stored
+
+    Raises
+    ------
+    ScoresError, ScoresShapeError
+        If one is missing or too many, or has another shape (ValueErrors).
+
+    Notes
+    -----
+    Clauses SCORE-02, SCORE-03.
+    """
+    names = {tensor.name for tensor in tensors}
+    missing = sorted(names - set(scores.tensors))
+    unknown = sorted(set(scores.tensors) - names)
+    if missing or unknown:
+        raise ScoresError(
+            f"{scores.path} lacks scores of {missing[:5]} and has some of {unknown[:5]}, which are "
+            "not pruned. Rule: one tensor of scores for each that is pruned and no other "
+            "[SCORE-03]. Mind --include, --exclude and --min-ndim."
+        )
+    for tensor in tensors:
+        found = scores.tensors[tensor.name]
+        if found.shape != tensor.shape:
+            raise ScoresShapeError(
+                f"{scores.path}: the scores of {tensor.name!r} have shape {found.shape}, its "
+                f"tensor {tensor.shape}. Rule: they are the same [SCORE-02]."
+            )
+    return [scores.tensors[tensor.name] for tensor in tensors]
 
 
 def _optimizer(name: str) -> bool:

@@ -31,7 +31,7 @@ __all__ = ["TorchBackend", "backend", "host_keys"]
 
 Keys = npt.NDArray[Any] | torch.Tensor
 
-_LARGE = {"row": 1 << 23, "group": 1 << 24}
+_LARGE = {"row": 1 << 23, "group": 13 << 20}
 """Blocks of pools on an accelerator: sorting rows takes more memory than comparing in groups."""
 
 

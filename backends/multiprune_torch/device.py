@@ -6,7 +6,7 @@ Clauses: RANK-03, MASK-01.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -20,13 +20,19 @@ from multiprune.scope import Pools
 from multiprune.search import Ask, Rows, Sum, find_cuts
 from multiprune_torch.device_blocks import Blocks, Run, count_true, histogram, spread
 from multiprune_torch.device_keys import SIGNED
+from multiprune_torch.device_sample import LEAST, Table, live_in, sampled
 
 __all__ = ["OnDevice"]
 
-_DIGIT_BITS = 11
-"""Bits that a pass resolves: so many counters fit into the memory of a multiprocessor."""
+_DIGIT_BITS, _NARROW = 11, 14
+"""Bits that a pass resolves: the counters of 11 bits fit into the memory of a multiprocessor. Of
+up to 14 bits even digits of 16-bit and 32-bit floats are no wider, but those of positions are."""
 _SMALL = 1 << 20
 """Masks of tensors up to so many entries are made together."""
+
+
+def _alone(rows: Rows) -> Rows:
+    return rows
 
 
 class OnDevice:
@@ -52,16 +58,28 @@ class OnDevice:
     ) -> None:
         self.blocks = Blocks(scores, masks, order, pools.of, backend)
         self.size, self.key_bits, self.pools = sum(pools.sizes), order.bits, len(pools.sizes)
-        self.digit_bits = digit_bits_for(self.pools, _DIGIT_BITS, 1 << 20)
+        few = self.blocks.plain and order.ranked.bits < 64
+        self.digit_bits = digit_bits_for(self.pools, _NARROW if few else _DIGIT_BITS, 1 << 20)
+        self._table: Table | None = None
         self._sizes, self._whole = pools.sizes, all(mask is None for mask in masks)
 
-    def cuts(self, ask: Ask, *, total: Sum = lambda rows: rows) -> tuple[Cut, ...]:
-        """Find the cut of each pool."""
-        return find_cuts(self, ask, pools=self.pools, total=total)
+    def cuts(self, ask: Ask, *, total: Sum = _alone) -> tuple[Cut, ...]:
+        """Find the cut of each pool: of a large one near where a sample has it."""
+        if self.pools > 1 or total is not _alone or self.size < LEAST:
+            return find_cuts(self, ask, pools=self.pools, total=total)
+        live = self.size if self._whole else live_in(self.blocks)
+        bounds = ask([live])
+        found = sampled(self.blocks, bounds.total, live)
+        if isinstance(found, Cut):
+            return (found,)
+        self._table = found
+        return find_cuts(self, lambda live: bounds)
 
     def count(self, prefixes: Sequence[int | None], shift: int, width: int) -> Rows:
         """Count live entries by a digit of their words; see `multiprune.search.Entries`."""
         position_bits = max((self.size - 1).bit_length(), 1)
+        if self._table is not None and shift >= position_bits:
+            return [self._table.running(prefixes[0] or 0, shift - position_bits, width)]
         counts = torch.zeros(self.pools, 1 << width, dtype=torch.int64, device=self.blocks.device)
         if shift >= position_bits:
             self._count_keys(prefixes, shift - position_bits, width, counts)
@@ -145,7 +163,8 @@ class OnDevice:
         blocks, top = self.blocks, self.blocks.top >> shift
         # Keys of NaNs above the top are left out; in the first pass they are all that is.
         rest = self._whole and blocks.plain and shift + width >= self.key_bits
-        for batch in self._batches(prefixes):
+        windows = [None if prefix is None else (0, self.size) for prefix in prefixes]
+        for batch in blocks.batches(windows.__getitem__):
             pools = {run.source.pool for run in batch}
             bases = {pool: (prefixes[pool] or 0) << (shift + width) for pool in pools}
             clamp = any(b + (1 << (shift + width)) > blocks.top for b in bases.values())
@@ -198,9 +217,6 @@ class OnDevice:
             bases = {pool: firsts[pool] for pool in pools}
             _count_mixed(places, batch, bases, shift, width, counts)
             del keys, tied, places
-
-    def _batches(self, prefixes: Sequence[int | None]) -> Iterator[list[Run]]:
-        return self.blocks.batches(lambda p: None if prefixes[p] is None else (0, self.size))
 
 
 def _count_mixed(

@@ -26,9 +26,13 @@ _MIXED = 1 << 21
 
 
 class Source(NamedTuple):
-    """A tensor, its prior mask, and where its entries are in the order of all."""
+    """A tensor, its prior mask, and where its entries are in the order of all.
+
+    `flat` has its entries one after another, where they are, and as they are ranked, so.
+    """
 
     score: torch.Tensor
+    flat: torch.Tensor | None
     mask: torch.Tensor | None
     size: int
     offset: int
@@ -84,9 +88,13 @@ class Blocks:
         backend: Backend,
     ) -> None:
         sizes = [score.numel() for score in scores]
-        placed = zip(scores, masks, sizes, accumulate(sizes, initial=0), pools, strict=False)
-        self.sources = [Source(*source) for source in placed]
         self.order, self.backend, self.device = order, backend, scores[0].device
+        self.size = sum(sizes)
+        self.kind: torch.dtype = getattr(torch, order.format.name)
+        flat = [self._flat(score) for score in scores]
+        offsets = accumulate(sizes, initial=0)
+        placed = zip(scores, flat, masks, sizes, offsets, pools, strict=False)
+        self.sources = [Source(*source) for source in placed]
         self.plain = order.seed is None and is_plain(order.ranked, signed=order.signed)
         self.top = order.ranked.nan if self.plain else (1 << order.bits) - 1
         # Bytes of an entry's key, and of its bits beside it where these are narrower.
@@ -95,14 +103,23 @@ class Blocks:
             each = 32  # converted first
         self.step = max(_BYTES // each, 1)
 
-    def batches(self, windows: Callable[[int], tuple[int, int] | None]) -> Iterator[list[Run]]:
+    def all_batches(self) -> Iterator[list[Run]]:
+        """Cut and join all of one pool, in batches that leave room for two booleans an entry."""
+        return self.batches(lambda pool: (0, self.size), self.step * 3 // 4)
+
+    def batches(
+        self, windows: Callable[[int], tuple[int, int] | None], step: int | None = None
+    ) -> Iterator[list[Run]]:
         """Cut and join tensors.
 
         Parameters
         ----------
         windows : callable
             Which positions of a pool are wanted; None: none.
+        step : int, optional
+            Entries of a batch, at most.
         """
+        step = step or self.step
         batch: list[Run] = []
         size, mixed = 0, False
         for source in self.sources:
@@ -111,10 +128,10 @@ class Blocks:
                 continue
             begin = max(window[0] - source.offset, 0)
             end = min(window[1] - source.offset, source.size)
-            for start in range(begin, end, self.step):
-                run = Run(source, start, min(start + self.step, end))
+            for start in range(begin, end, step):
+                run = Run(source, start, min(start + step, end))
                 mixed = mixed or bool(batch and batch[-1].source.pool != source.pool)
-                if batch and size + run.size > (min(_MIXED, self.step) if mixed else self.step):
+                if batch and size + run.size > (min(_MIXED, step) if mixed else step):
                     yield batch
                     batch, size, mixed = [], 0, False
                 batch.append(run)
@@ -135,17 +152,17 @@ class Blocks:
         into : torch.Tensor, optional
             Takes the keys of plain floats that are as wide.
         """
-        order, flat = self.order, self.backend.flat
+        order = self.order
         if order.seed is not None:
             draws, seed = self.backend.draws, order.seed
             keys = _joined([draws(seed, r.first, r.first + r.size) for r in batch])
         else:
-            blocks = [flat(r.source.score, r.start, r.stop) for r in batch]
+            blocks = [self._entries(run) for run in batch]
             if not self.plain:
                 fmt, signed = order.format, order.signed
                 keys = _joined([self.backend.keys(b, fmt, signed=signed) for b in blocks])
             else:
-                block = _joined([b.to(getattr(torch, order.format.name)) for b in blocks])
+                block = _joined([block.to(self.kind) for block in blocks])
                 block = block.abs() if block.is_complex() else block
                 bits = block.view(SIGNED[order.ranked.bits])
                 if len(batch) > 1 and order.ranked.bits > 16:
@@ -154,6 +171,19 @@ class Blocks:
         if any(r.source.mask is not None for r in batch):
             keys.masked_fill_(_joined([self._pruned(r) for r in batch]), -1)
         return keys
+
+    def _flat(self, score: torch.Tensor) -> torch.Tensor | None:
+        if not score.is_contiguous() or score.dtype != self.kind:
+            return None
+        flat: torch.Tensor = self.backend.flat(score, 0, score.numel())
+        return flat
+
+    def _entries(self, run: Run) -> torch.Tensor:
+        flat = run.source.flat
+        if flat is not None:
+            return flat if run.size == run.source.size else flat[run.start : run.stop]
+        entries: torch.Tensor = self.backend.flat(run.source.score, run.start, run.stop)
+        return entries
 
     def _pruned(self, run: Run) -> torch.Tensor:
         """Return which entries are pruned by the prior mask."""
@@ -204,7 +234,7 @@ def count_true(flags: torch.Tensor) -> torch.Tensor:
     whole = size - size % 1024
     if not whole or (rows > 1 and whole < size):
         return flags.sum(1)
-    words = flags[:, :whole].view(torch.int64).view(rows, -1, 128).sum(2)
+    words = flags.view(-1)[: rows * whole].view(torch.int64).view(rows, -1, 128).sum(2)
     return words.view(torch.uint8).sum(1) + flags[:, whole:].sum(1)
 
 

@@ -30,6 +30,7 @@ from multiprune.search import Rows, Sum
 from multiprune_torch.backend import backend
 from multiprune_torch.errors import LayoutError, ProcessesError
 from multiprune_torch.layout import Layout
+from multiprune_torch.replicas import WORD, checksum_of
 
 __all__ = ["COUNTERS", "DIGIT_BITS", "Shard", "ShardedEntries"]
 
@@ -37,9 +38,6 @@ DIGIT_BITS = 11
 """Bits of a counting pass: 2048 counters, 16 KiB, go around."""
 COUNTERS = 1 << 14
 """So many counters at most, 128 KiB, go around at a time, where there are pools."""
-
-_WORD = 1 << 64
-_MIX = 0x9E37_79B9_7F4A_7C15 - _WORD, 0xBF58_476D_1CE4_E5B9 - _WORD
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class ShardedEntries:
         *self._offsets, self.size = [0, *accumulate(prod(s.layout.shape) for s in shards)]
         columns = self._columns(self.order, [0] * len(shards))
         self._checksums = [
-            _checksum(c) if s.copied else 0 for s, c in zip(shards, columns, strict=True)
+            checksum_of(c) if s.copied else 0 for s, c in zip(shards, columns, strict=True)
         ]
 
     def own(self, owners: Sequence[int], seed: int | None) -> None:
@@ -203,7 +201,7 @@ class ShardedEntries:
             if not shard.copied:
                 continue
             present, checksum, checksums = (next(found) for _ in range(3))
-            if size and (checksum * (present // size) - checksums) % _WORD:
+            if size and (checksum * (present // size) - checksums) % WORD:
                 raise ProcessesError(
                     f"{shard.where} has other values, or another mask, on some of the "
                     f"{present // size} processes that hold a replica of it. Rule: replicas are "
@@ -241,21 +239,3 @@ def _column(shard: Shard, offset: int, order: Order, pool: int) -> Column:
         None if start is not None else lambda indices: layout.positions(indices, offset),
         pool,
     )
-
-
-def _checksum(column: Column) -> int:
-    """Return a sum that replicas share: of all keys, each mixed with its place and its mask."""
-    total = 0
-    for start in range(0, column.size, backend.block_size):
-        stop = min(start + backend.block_size, column.size)
-        keys: Any = column.keys(start, stop)
-        if isinstance(keys, np.ndarray):
-            keys = torch.from_numpy(keys.astype(np.int64))
-        mixed = keys.to(torch.int64)
-        if column.alive is not None:
-            mixed = torch.where(torch.as_tensor(column.alive(start, stop)), mixed, -1)
-        places = torch.arange(start, stop, device=mixed.device)
-        mixed = (mixed + places * _MIX[0]) * _MIX[1]
-        mixed = (mixed ^ (mixed >> 29)) * _MIX[0]
-        total += int(mixed.sum())
-    return (total + _WORD // 2) % _WORD - _WORD // 2

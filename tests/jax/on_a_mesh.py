@@ -25,9 +25,12 @@ from jax.sharding import PartitionSpec as P
 from multiprune_conformance import oracle
 from multiprune_conformance.oracle_file import write_file
 from multiprune_jax import ranking
+from multiprune_jax.asked import Asked
+from multiprune_jax.counts import Count
 
 import multiprune
 from multiprune.errors import AmountError
+from multiprune.order import Order
 
 FOLDER, DISTRIBUTED = Path(sys.argv[1]), sys.argv[2:]
 PROCESSES = int(DISTRIBUTED[1]) if DISTRIBUTED else 1
@@ -181,9 +184,39 @@ def check_programs():
             check_program(traced.lower(params, prior, 100).compile().as_text())
             listed = list(params.values()), [None] * 5 if prior is None else list(prior.values())
             # What a call outside jit compiles.
-            fmt = ranking.promote(["float32"])
-            program = ranking._compiled.lower(*listed, ranking.Count.of(100), fmt, False, None)
+            order = Order.of(["float32"], mj.L1Unstructured(100))
+            asked = Asked(Count.of([100]), Count.of([100]))
+            program = ranking.compiled.lower(*listed, order, (0,) * 5, asked)
             check_program(program.compile().as_text())
+
+
+QUESTIONS = [
+    {"scope": "tensor", "amount": 0.4},
+    {"amount": 0.7, "keep_at_least": {"[ab]/*": 0.4}, "prune_at_least": 0.5},
+    {"scope": "row", "amount": 0.5, "dim": -1},
+    {"scope": "row", "sparsity": 0.7, "dim": 0},
+    {"scope": (2, 4), "dim": -2},
+    {"scope": (1, 2), "dim": -1},
+    {"allocation": "erk", "sparsity": 0.6},
+]
+
+
+def check_pools():
+    """Every scope, with and without prior masks: eager, and traced."""
+    host = weights("ties")
+    params, rng = sharded(host), np.random.default_rng(2)
+    prior = {n: rng.random(a.shape) < 0.9 for n, a in host.items()}
+    for question, given in product(QUESTIONS, (None, prior)):
+        masks = None if given is None else [given[n] for n in host]
+        expected = oracle.pruned(list(host.values()), masks=masks, names=list(host), **question)
+        expected = dict(zip(host, expected, strict=True))
+        there = None if given is None else sharded(given)
+        found = mj.global_unstructured(params, masks=there, **question)
+        same(found.masks, expected)
+        assert found.report == mj.global_unstructured(host, masks=given, **question).report
+        if given is None:
+            prune = jax.jit(lambda p, q=question: mj.global_unstructured(p, **q)[:2])
+            same(prune(params)[1], expected)
 
 
 def check_digest():
@@ -264,6 +297,7 @@ def check_errors():
 for check in (
     check_masks,
     check_programs,
+    check_pools,
     check_digest,
     check_training,
     check_orbax,

@@ -10,6 +10,7 @@ from importlib import import_module
 
 import multiprune_torch.device as engine
 import multiprune_torch.device_blocks as blocks
+import multiprune_torch.device_sample as sample
 import numpy as np
 import pytest
 import torch
@@ -149,7 +150,8 @@ def test_the_drop_in_prunes_twice_as_on_the_cpu(kind, mask_dtype):
 
 def test_large_tensors_in_few_passes():
     generator = torch.Generator().manual_seed(0)
-    tensors = [torch.randn(700, 500, generator=generator).bfloat16(), torch.zeros(300, 500)]
+    tensors = [torch.randn(n, generator=generator).bfloat16() for n in (350_000, 5001, 1)]
+    tensors.append(torch.zeros(300, 500))
     masks = [torch.rand(t.shape, generator=generator) < 0.6 for t in tensors]
     for kind in (torch.bfloat16, torch.float32, torch.float64):
         cast = [t.to(kind) for t in tensors]
@@ -158,3 +160,44 @@ def test_large_tensors_in_few_passes():
             found = multiprune.global_unstructured(cast, amount=0.6, masks=masks)
         assert str(found.report) == str(expected.report)
         assert all(map(torch.equal, found.masks, expected.masks))
+
+
+SHAPES_OF_VALUES = {
+    "normal": lambda x: x,
+    "sorted": lambda x: x.sort().values,
+    "few values": lambda x: (2 * x).round(),
+    "two values": lambda x: x.sign(),
+    "constant": torch.ones_like,
+    "NaN": lambda x: torch.full_like(x, torch.nan),
+    "half NaN": lambda x: torch.where(x > 0, torch.nan, x),
+    "outliers": lambda x: torch.where(torch.arange(x.numel()) % 40 == 0, 1e30, x),
+    "infinite": lambda x: torch.where(x > 1, torch.inf, 0 * x),
+    "wide": lambda x: torch.exp(30 * x),
+}
+
+
+@pytest.mark.parametrize("values", SHAPES_OF_VALUES)
+@pytest.mark.parametrize(
+    ("size", "most"), [(1 << 11, 1 << 9), (1 << 9, 1 << 4), (1 << 11, 1 << 14)]
+)
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float32, torch.float64])
+def test_a_sample_changes_no_mask(values, size, most, kind, monkeypatch):
+    """Collected, or counted in one or two passes, or missed by the sample: the same entries."""
+    monkeypatch.setattr(sample, "_SAMPLE", size)
+    monkeypatch.setattr(sample, "_MOST", most)
+    monkeypatch.setattr(sample, "_BINS", 50)
+    monkeypatch.setattr(engine, "LEAST", 1)
+    generator = torch.Generator().manual_seed(0)
+    tensors = [
+        SHAPES_OF_VALUES[values](torch.randn(n, generator=generator)).to(kind)
+        for n in (20_011, 7, 9_000, 0)
+    ]
+    masks = [torch.rand(t.shape, generator=generator) < 0.7 for t in tensors]
+    for priors in (None, masks, [masks[0], None, None, None]):
+        for amount in (0, 1, 0.001, 0.3, 0.8, 0.999, 1.0):
+            expected = multiprune.global_unstructured(tensors, amount=amount, masks=priors)
+            with as_on_a_device(1 << 11):
+                found = multiprune.global_unstructured(tensors, amount=amount, masks=priors)
+            assert str(found.report) == str(expected.report)
+            assert found.report.to_json() == expected.report.to_json()
+            assert all(map(torch.equal, found.masks, expected.masks))
