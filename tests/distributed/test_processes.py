@@ -7,7 +7,7 @@ import json
 
 from launch import HERE, torchrun
 
-MODULES = ["layouts", "verbs", "singles", "presharded", "lives", "failures", "training"]
+MODULES = ["layouts", "verbs", "singles", "presharded", "lives", "failures", "training", "scopes"]
 MODULES += ["checkpoints", "traffic", "files"]
 CASES = [
     f"{module}.{node.name}"
