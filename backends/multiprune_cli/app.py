@@ -6,13 +6,11 @@ Nothing heavy is imported until a command runs: help is there at once.
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from multiprune_cli import shrinking
 from multiprune_cli.options import (
     Amount,
     Flag,
@@ -25,7 +23,6 @@ from multiprune_cli.options import (
     read_setting,
 )
 from multiprune_cli.reporting import PICTURES, check_output, draw_pruned, report
-from multiprune_cli.shrinking import shrunk, unpack
 from multiprune_cli.side_by_side import compare, diff, verify
 
 __all__ = ["app"]
@@ -111,7 +108,6 @@ def prune(
     masks: Path | None = None,
     save_masks: Path | None = None,
     report: Path | None = None,
-    compress: Literal["zstd"] | None = None,
     in_place: Flag = False,
     dry_run: Flag = False,
     json_: Json = False,
@@ -162,8 +158,6 @@ def prune(
         Write the masks here, one bit an entry.
     report
         Write what was done here: as JSON, or drawn, as .html or .png.
-    compress
-        Compress the output, which is then called .mpz; unpack makes it whole again.
     in_place
         Replace the input.
     dry_run
@@ -180,49 +174,43 @@ def prune(
         raise OutputError("no output was named. Say --output, --in-place or --dry-run.")
     if in_place and output is not None:
         raise OutputError("--in-place and --output were given. Rule: one of them.")
-    if compress is not None and (output is None or dry_run):
-        raise OutputError("--compress was given. Rule: it goes with --output, and no --dry-run.")
     drawn = report if report is not None and report.suffix in PICTURES else None
     if drawn is not None:
         check_output(drawn, [file])
-    with ExitStack() as stack:
-        target = None if dry_run else output
-        if compress is not None and output is not None:
-            target = stack.enter_context(shrunk(file, output, quiet=json_))
-        with watched() as progress:
-            done = prune_checkpoint(
-                file,
-                target,
-                amount=amount,
-                sparsity=sparsity,
-                method=method,
-                seed=seed,
-                signed=signed,
-                include=include or (),
-                exclude=exclude or (),
-                min_ndim=min_ndim,
-                scope=read_scope(scope),
-                dim=dim,
-                keep_at_least=read_setting(keep_at_least, "keep-at-least"),
-                prune_at_most=read_setting(prune_at_most, "prune-at-most"),
-                prune_at_least=read_setting(prune_at_least, "prune-at-least"),
-                allocation=read_setting(allocation, "allocation"),
-                scores=scores,
-                masks=masks,
-                save_masks=save_masks,
-                in_place=in_place and not dry_run,
-                dry_run=dry_run,
-                progress=progress,
-            )
-        if drawn is not None:
-            draw_pruned(done, drawn, file, None if dry_run else target or file, output)
-        elif report is not None:
-            write_report(done, report)
+    with watched() as progress:
+        done = prune_checkpoint(
+            file,
+            None if dry_run else output,
+            amount=amount,
+            sparsity=sparsity,
+            method=method,
+            seed=seed,
+            signed=signed,
+            include=include or (),
+            exclude=exclude or (),
+            min_ndim=min_ndim,
+            scope=read_scope(scope),
+            dim=dim,
+            keep_at_least=read_setting(keep_at_least, "keep-at-least"),
+            prune_at_most=read_setting(prune_at_most, "prune-at-most"),
+            prune_at_least=read_setting(prune_at_least, "prune-at-least"),
+            allocation=read_setting(allocation, "allocation"),
+            scores=scores,
+            masks=masks,
+            save_masks=save_masks,
+            in_place=in_place and not dry_run,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    if drawn is not None:
+        draw_pruned(done, drawn, file, None if dry_run else output or file)
+    elif report is not None:
+        write_report(done, report)
     if json_:
         print_json(json.loads(done.to_json()))
     else:
         show_pruned(done)
 
 
-for command in (report, diff, verify, compare, shrinking.compress, unpack):
+for command in (report, diff, verify, compare):
     app.command(command)

@@ -93,9 +93,7 @@ def report(
         show_report(portrait)
 
 
-def draw_pruned(
-    done: PrunedCheckpoint, path: Path, file: Path, pruned: Path | None, name: Path | None
-) -> None:
+def draw_pruned(done: PrunedCheckpoint, path: Path, file: Path, pruned: Path | None) -> None:
     """Write a report on a pruning that was just done.
 
     Parameters
@@ -107,8 +105,6 @@ def draw_pruned(
         What was pruned.
     pruned : Path or None
         Where the result is now; None where it was a dry run.
-    name : Path or None
-        What it will be called, if not so.
     """
     from multiprune_numpy.portrait import portray_checkpoint
 
@@ -118,7 +114,7 @@ def draw_pruned(
     if pruned.is_dir() and file.is_file() and not file.name.endswith(".index.json"):
         pruned = pruned / file.name
     portrait = portray_checkpoint(pruned, before=None if pruned == file else file)
-    draw(replace(portrait, report=done.report, path=str(name or pruned)), path)
+    draw(replace(portrait, report=done.report, path=str(pruned)), path)
 
 
 def draw(portrait: Portrait, path: Path, curve: Curve | None = None) -> None:

@@ -10,7 +10,6 @@ from multiprune_numpy.comparing import (
     diff_checkpoints,
     verify_checkpoint,
 )
-from multiprune_numpy.compressing import compress_checkpoint, unpack_checkpoint
 from multiprune_numpy.errors import CheckpointError, OutputError
 from multiprune_numpy.inspecting import Inspection, TensorFacts, inspect_checkpoint
 from multiprune_numpy.outcome import PrunedCheckpoint
@@ -32,7 +31,6 @@ __all__ = [
     "TensorFacts",
     "Verdict",
     "backend",
-    "compress_checkpoint",
     "diff_checkpoints",
     "inspect_checkpoint",
     "load_masks",
@@ -41,6 +39,5 @@ __all__ = [
     "portray_checkpoint",
     "prune_checkpoint",
     "to_csr",
-    "unpack_checkpoint",
     "verify_checkpoint",
 ]

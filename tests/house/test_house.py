@@ -52,7 +52,7 @@ def test_a_backend_imports_its_own_framework_and_no_other_backend(package, frame
     own = {"multiprune", f"multiprune_{package}", framework, "array_api_compat", "numpy"}
     extras = {
         "jax": {"jaxlib", "optax", "safetensors"},
-        "numpy": {"safetensors", "scipy", "backports", "compression"},
+        "numpy": {"safetensors", "scipy"},
     }
     for path in files:
         foreign = roots(path) - STANDARD - own - extras.get(package, {"safetensors", "ml_dtypes"})
