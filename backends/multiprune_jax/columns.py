@@ -1,7 +1,7 @@
-"""One leaf of a ranking where it lies: its keys, the tie rule, and traced counts. A leaf.
+"""A leaf of a ranking where it lies, or several small ones: keys, the tie rule, traced counts.
 
 JAX counts in 32 bits unless x64 is on, so one leaf has fewer than 2**32 entries. A pass is traced
-and compiled once for each leaf, so these are single operations of `jax.lax`, on one dimension
+and compiled once for each column, so these are single operations of `jax.lax`, on one dimension
 where there is one device; over a mesh a leaf keeps its shape, by which it is sharded.
 Clauses: RANK-03, TIE-01, MASK-01, MASK-02.
 """
@@ -9,7 +9,7 @@ Clauses: RANK-03, TIE-01, MASK-01, MASK-02.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ __all__ = [
     "check_size",
     "count_where",
     "is_alone",
+    "joined",
 ]
 
 Counts = Sequence[jax.Array]
@@ -38,13 +39,18 @@ Order = Callable[[jax.Array], jax.Array]
 """Computes keys of scores."""
 barrier: Any = lax.optimization_barrier
 
+_SMALL = 1 << 18
+_JOINED = 6 << 20
+
 
 @dataclass(frozen=True)
 class Column:
-    """One leaf of a ranking.
+    """One leaf of a ranking, or several joined in the order of their positions.
 
     Attributes
     ----------
+    leaves : tuple of int
+        Which leaves these are.
     scores : array
         What `order` makes keys of.
     order : callable
@@ -55,6 +61,7 @@ class Column:
         True where an entry is unpruned; None if all are.
     """
 
+    leaves: tuple[int, ...]
     scores: jax.Array
     order: Order
     bits: int
@@ -62,13 +69,24 @@ class Column:
 
     @classmethod
     def of(
-        cls, scores: jax.Array, order: Order, bits: int, alive: jax.Array | None = None
+        cls,
+        leaves: tuple[int, ...],
+        scores: Sequence[jax.Array],
+        order: Order,
+        bits: int,
+        alive: Sequence[jax.Array | None],
     ) -> Column:
-        """Make one, flat where it can be."""
-        if scores.ndim == 1 or (scores.ndim and not is_alone()):
-            return cls(scores, order, bits, alive)
-        flat = None if alive is None else alive.reshape(-1)
-        return cls(scores.reshape(-1), order, bits, flat)
+        """Make one of some of the leaves of a ranking, flat where it can be."""
+        some = [(scores[i], alive[i]) for i in leaves]
+        score, mask = some[0]
+        if len(some) > 1:
+            score = jnp.concatenate([s.reshape(-1) for s, _ in some])
+            if any(m is not None for _, m in some):
+                known = (jnp.ones(s.shape, bool) if m is None else m for s, m in some)
+                mask = jnp.concatenate([each.reshape(-1) for each in known])
+        elif score.ndim != 1 and (not score.ndim or is_alone()):
+            score, mask = score.reshape(-1), None if mask is None else mask.reshape(-1)
+        return cls(leaves, score, order, bits, mask)
 
     @property
     def size(self) -> int:
@@ -93,13 +111,35 @@ class Column:
         conditions = before(keys, index, trials, border, self.bits)
         return count_where([c if self.alive is None else c & self.alive for c in conditions])
 
-    def keep(self, key: jax.Array, border: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        """Return the mask: True where an entry is unpruned and not before (key, border)."""
+    def keep(
+        self, key: jax.Array, border: jax.Array, shapes: Sequence[tuple[int, ...]]
+    ) -> list[jax.Array]:
+        """Return each leaf's mask: True where an entry is unpruned and not before (key, border)."""
         keys = self.order(self.scores)
         (pruned,) = before(keys, flat_index(keys.shape), [key], border, self.bits)
         kept = lax.bitwise_not(pruned)
         mask: jax.Array = barrier(kept if self.alive is None else kept & self.alive)
-        return mask if mask.shape == shape else lax.reshape(mask, shape)
+        if len(shapes) == 1:
+            return [mask if mask.shape == shapes[0] else lax.reshape(mask, shapes[0])]
+        parts = lax.split(mask, [math.prod(shape) for shape in shapes])
+        return [lax.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def joined(sizes: Sequence[int], kinds: Sequence[Hashable]) -> list[tuple[int, ...]]:
+    """Say which leaves share a column: small ones of one kind, for each column is compiled.
+
+    A kind is a pool and a dtype: keys are made of bits, and a conversion may flush subnormals. They
+    are copied, so that all together have at most 6 Mi entries.
+    """
+    room, small = _JOINED, dict[Hashable, list[int]]()
+    for i in sorted(range(len(sizes)), key=sizes.__getitem__):
+        if sizes[i] > min(room, _SMALL):
+            break
+        room -= sizes[i]
+        small.setdefault(kinds[i], []).append(i)
+    together = {tuple(sorted(leaves)) for leaves in small.values()}
+    alone = set(range(len(sizes))).difference(*together)
+    return sorted(together | {(i,) for i in alone})
 
 
 def before(

@@ -26,7 +26,7 @@ from multiprune.structured import channel_norms, check_dim, check_norm
 from multiprune_jax.asked import Ask, Asked, asker, count_traced
 from multiprune_jax.bits import draws, ordered
 from multiprune_jax.candidates import as_mask
-from multiprune_jax.columns import Column, check_size
+from multiprune_jax.columns import Column, check_size, is_alone, joined
 from multiprune_jax.counts import Count
 from multiprune_jax.local import keep_groups, keep_rows, row_sums
 from multiprune_jax.masking import count_kept, counts_of_rows
@@ -75,23 +75,37 @@ def rank(
     known = not any(isinstance(mask, jax.core.Tracer) for mask in masks)
     live = count_live(shapes, masks, pools) if known else None
     ask = asker(question, pools, names, shapes, live, amount)
-    return prune_pools(scores, masks, order, pools.of, ask)[0]
+    return prune_pools(scores, masks, order, pools.of, ask, join=True)[0]
 
 
 def prune_pools(
-    scores: Sequence[jax.Array], masks: Masks, order: Order, pools: Sequence[int], ask: Ask
+    scores: Sequence[jax.Array],
+    masks: Masks,
+    order: Order,
+    pools: Sequence[int],
+    ask: Ask,
+    *,
+    join: bool = False,
 ) -> tuple[list[jax.Array], Found]:
-    """Return masks of pools of whole tensors, and their cuts."""
-    columns = [
-        Column.of(keys, make, order.bits, alive)
-        for keys, make, alive in _ordered(scores, masks, order)
-    ]
-    cuts = find_cuts(columns, Membership(pools, max(pools) + 1), order.bits, ask)
-    kept = [
-        column.keep(cuts.threshold[pool : pool + 1], cuts.borders[i : i + 1], score.shape)
-        for i, (column, pool, score) in enumerate(zip(columns, pools, scores, strict=True))
-    ]
-    return kept, cuts
+    """Return masks of pools of whole tensors, and their cuts.
+
+    With `join` small tensors share a column, and nothing is known of each but its mask.
+    """
+    keys, make = _ordered(scores, order)
+    sizes = [score.size for score in scores]
+    groups: list[tuple[int, ...]] = [(i,) for i in range(len(sizes))]
+    if join and is_alone():
+        groups = joined(sizes, [(p, s.dtype) for p, s in zip(pools, scores, strict=True)])
+    columns = [Column.of(group, keys, make, order.bits, masks) for group in groups]
+    members = Membership([pools[group[0]] for group in groups], max(pools) + 1)
+    cuts = find_cuts(columns, sizes, members, order.bits, ask)
+    kept: dict[int, jax.Array] = {}
+    for i, (column, pool) in enumerate(zip(columns, members.of, strict=True)):
+        shapes = [scores[leaf].shape for leaf in column.leaves]
+        border = cuts.borders[i : i + 1]
+        found = column.keep(cuts.threshold[pool : pool + 1], border, shapes)
+        kept.update(zip(column.leaves, found, strict=True))
+    return [kept[i] for i in range(len(scores))], cuts
 
 
 def prune_local(
@@ -103,7 +117,8 @@ def prune_local(
 ) -> list[jax.Array]:
     """Return masks of rows, of each of which so many entries are pruned, or of groups."""
     kept = []
-    for i, (keys, make, alive) in enumerate(_ordered(scores, masks, order)):
+    ranked, make = _ordered(scores, order)
+    for i, (keys, alive) in enumerate(zip(ranked, masks, strict=True)):
         if counts is None:
             where = scope.dim, scope.keep, scope.of
             kept.append(keep_groups(keys, make, order.bits, alive, *where))
@@ -192,19 +207,18 @@ def mask_of(
     return whole
 
 
-_Ranked = tuple[jax.Array, Callable[[jax.Array], jax.Array], jax.Array | None]
-
-
-def _ordered(scores: Sequence[jax.Array], masks: Masks, order: Order) -> list[_Ranked]:
+def _ordered(
+    scores: Sequence[jax.Array], order: Order
+) -> tuple[list[jax.Array], Callable[[jax.Array], jax.Array]]:
     """Return what is ranked of each tensor, and what makes keys of it."""
     for score in scores:
         check_size(score.shape)
     if order.seed is None:
         make = partial(ordered, fmt=order.format, signed=order.signed)
-        return [(jax.lax.stop_gradient(s), make, m) for s, m in zip(scores, masks, strict=True)]
+        return [jax.lax.stop_gradient(score) for score in scores], make
     offsets = accumulate((math.prod(score.shape) for score in scores), initial=0)
-    every = zip(scores, masks, offsets, strict=False)
-    return [(draws(order.seed, at, s.shape), _as_it_is, m) for s, m, at in every]
+    every = zip(scores, offsets, strict=False)
+    return [draws(order.seed, at, score.shape) for score, at in every], _as_it_is
 
 
 def _as_it_is(keys: jax.Array) -> jax.Array:

@@ -98,6 +98,7 @@ class _Search(NamedTuple):
 
 def find_cuts(
     columns: Sequence[Column],
+    leaves: Sequence[int],
     members: Membership,
     bits: int,
     ask: Ask,
@@ -109,7 +110,9 @@ def find_cuts(
     Parameters
     ----------
     columns : sequence of Column
-        In the order of their positions.
+        Every leaf is in one of them.
+    leaves : sequence of int
+        The size of each leaf, in the order of positions.
     members : Membership
         The pool of each column.
     bits : int
@@ -124,9 +127,11 @@ def find_cuts(
     Clauses RANK-01, RANK-02, RANK-06, TIE-01, TIE-02, BOUND-01. See `multiprune.search.find_cuts`
     for the rule that pools within bounds follow.
     """
-    *offsets, size = accumulate((column.size for column in columns), initial=0)
-    first = Count.of(offsets)
-    sizes = jnp.asarray(np.array([column.size for column in columns], dtype=np.uint32))
+    *offsets, size = accumulate(leaves, initial=0)
+    parts = [leaf for column in columns for leaf in column.leaves]
+    column_of = np.repeat(np.arange(len(columns)), [len(column.leaves) for column in columns])
+    first = Count.of([offsets[leaf] for leaf in parts])
+    sizes = jnp.asarray(np.array([leaves[leaf] for leaf in parts], dtype=np.uint32))
     for_key = -(-bits // 2)
     steps = for_key + size.bit_length()
     word = jax.eval_shape(columns[0].order, columns[0].scores).dtype
@@ -135,7 +140,12 @@ def find_cuts(
         return sum_up(members.sum(counts))
 
     def borders(place: Count) -> jax.Array:
-        return members.spread_count(place).less(first).within(sizes)
+        of_column = members.spread_count(place)
+        if len(parts) == len(columns):
+            return of_column.less(first).within(sizes)
+        of_part = Count(*(part[column_of] for part in of_column))
+        within = of_part.less(first).within(sizes)
+        return jax.ops.segment_sum(within, column_of, len(columns), indices_are_sorted=True)
 
     def trials(step: jax.Array, key: jax.Array, start: Count) -> _Trials:
         in_key = step < for_key

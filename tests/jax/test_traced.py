@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from multiprune_jax import columns
 from multiprune_jax.asked import Asked
 from multiprune_jax.bits import draws, ordered
-from multiprune_jax.columns import Column
+from multiprune_jax.columns import Column, joined
 from multiprune_jax.counts import Count
 from multiprune_jax.membership import Membership
 from multiprune_jax.traced import find_cuts
@@ -81,10 +82,10 @@ def scaled(power):
 
     @jax.jit
     def find(values, wanted):
-        column = Column(values, lambda x: ordered(x, fmt, signed=False), 31)
-        asked = Asked(wanted, wanted)
-        cut = find_cuts([column], Membership([0], 1), 31, lambda live: asked, sum_up=total)
-        return cut, column.keep(cut.threshold, cut.borders, values.shape)
+        column = Column((0,), values, lambda x: ordered(x, fmt, signed=False), 31)
+        asked, whole = Asked(wanted, wanted), Membership([0], 1)
+        cut = find_cuts([column], [values.size], whole, 31, lambda live: asked, sum_up=total)
+        return cut, column.keep(cut.threshold, cut.borders, [values.shape])[0]
 
     return find
 
@@ -127,13 +128,17 @@ def primitives(jaxpr, found):
     return found
 
 
-def test_nothing_is_sorted_joined_or_gathered():
-    tree = [jnp.ones((100, 30)), jnp.ones((50, 7), dtype=jnp.bfloat16)]
+@pytest.mark.parametrize("rows", [1000, 50])
+def test_nothing_is_sorted_or_gathered_and_only_small_leaves_are_joined(rows):
+    tree = [jnp.ones((1000, 300)), *[jnp.ones((rows, 300), dtype=jnp.bfloat16)] * 2]
     jaxpr = jax.make_jaxpr(lambda p: mj.global_unstructured(p, amount=9).masks)(tree)
     found = primitives(jaxpr.jaxpr, {})
     assert "reduce" in found
-    assert not {"sort", "top_k", "gather", "scatter", "scatter-add", "cumsum"} & set(found)
-    assert max(found.get("concatenate", [0])) <= 10  # counts
+    assert not {"sort", "top_k", "cumsum"} & set(found)
+    counts = 5 * len(tree)
+    for name in ("gather", "scatter", "scatter-add"):
+        assert max(found.get(name, [0])) <= counts
+    assert max(found.get("concatenate", [0])) <= (counts if rows == 1000 else 2 * rows * 300)
 
 
 def test_no_temporary_is_as_large_as_a_leaf():
@@ -154,13 +159,63 @@ def size_of_program(function, leaves):
     return len(re.findall(r"^ +(?:ROOT )?%?[\w.-]+ = ", text, flags=re.M))
 
 
-def test_programs_grow_by_as_much_with_each_leaf():
+@pytest.mark.parametrize("small", [columns._SMALL, 0])
+def test_programs_grow_by_as_much_with_each_leaf(small, monkeypatch):
     """Seconds are measured by `benchmarks`; what they depend on is counted here."""
+    monkeypatch.setattr(columns, "_SMALL", small)
     sizes = [size_of_program(ours, leaves) for leaves in (10, 20, 30)]
     first, second = sizes[1] - sizes[0], sizes[2] - sizes[1]
     assert 0 < second <= 1.1 * first, sizes
     # A kernel each for the count, the mask and the copy, and what is in them: not what all share.
     assert second <= 10 * 130, sizes
+
+
+@pytest.mark.parametrize("room", [(1 << 18, 1 << 22), (7, 18), (7, 9)])
+@pytest.mark.parametrize("scope", ["global", "tensor", {"*a": "one", "*b": "two"}])
+@pytest.mark.parametrize("options", [{}, {"method": mj.RandomUnstructured, "seed": 3}])
+@pytest.mark.parametrize("x64", [False, True])
+def test_small_leaves_are_ranked_together(room, scope, options, x64, monkeypatch):
+    """Whether leaves are joined, and which of them, the masks are those without it."""
+    monkeypatch.setattr(columns, "_SMALL", room[0])
+    monkeypatch.setattr(columns, "_JOINED", room[1])
+    rng = np.random.default_rng(0)
+    shapes = [(2, 3), (9, 2), (1, 4), (), (0, 3), (5, 1), (7,), (8, 3), (2, 2)]
+    names = [f"{i}{'ab'[i % 2]}" for i in range(len(shapes))]
+    tree = {}
+    for i, (name, shape) in enumerate(zip(names, shapes, strict=True)):
+        # Subnormals of float32, which a conversion to float64 would flush.
+        values = rng.integers(0, 4, shape).astype(np.uint32).view(np.float32)
+        tree[name] = values.astype(np.float64 if x64 and i % 4 == 3 else np.float32)
+    masks = {n: jnp.array(rng.integers(0, 2, tree[n].shape), bool) for n in names[::3]}
+
+    def prune(tree, masks):
+        return mj.global_unstructured(
+            tree, amount=3, scope=scope, masks=masks, where=lambda *_: True, **options
+        ).masks
+
+    if scope == "tensor":
+        tree = {n: leaf for n, leaf in tree.items() if leaf.size >= 6}
+        masks = {}
+    with jax.enable_x64(x64):
+        tree = {name: jnp.array(values) for name, values in tree.items()}
+        jax.tree.map(np.testing.assert_array_equal, jax.jit(prune)(tree, masks), prune(tree, masks))
+
+
+@given(
+    sizes=st.lists(st.integers(0, 9), min_size=1, max_size=8),
+    of=st.lists(st.integers(0, 2), min_size=8, max_size=8),
+)
+def test_leaves_that_share_a_column(sizes, of):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "_SMALL", 5)
+        patch.setattr(columns, "_JOINED", 16)
+        groups = joined(sizes, of)
+    assert sorted(i for group in groups for i in group) == list(range(len(sizes)))
+    shared = [group for group in groups if len(group) > 1]
+    assert all(list(group) == sorted(group) for group in shared)
+    assert all(len({of[i] for i in group}) == 1 for group in shared)
+    assert sum(sizes[i] for group in shared for i in group) <= 16
+    assert all(sizes[i] <= 5 for group in shared for i in group)
 
 
 def test_passes_over_positions_are_made_only_for_ties_to_split():
@@ -173,9 +228,9 @@ def test_passes_over_positions_are_made_only_for_ties_to_split():
             jax.debug.callback(lambda _: made.append(1), scores[0])
             return ordered(scores, fmt, signed=False)
 
-        column, wanted = Column(jnp.array(values), order, 31), Count.of([k])
-        asked = Asked(wanted, wanted)
-        cut = jax.jit(lambda: find_cuts([column], Membership([0], 1), 31, lambda live: asked))()
+        column, wanted = Column((0,), jnp.array(values), order, 31), Count.of([k])
+        asked, whole, sizes = Asked(wanted, wanted), Membership([0], 1), [len(values)]
+        cut = jax.jit(lambda: find_cuts([column], sizes, whole, 31, lambda live: asked))()
         jax.block_until_ready(cut)
         jax.effects_barrier()
         return len(made)

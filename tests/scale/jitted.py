@@ -69,7 +69,8 @@ def told(seed: int, number: int) -> str:
     """Return a case as text."""
     form, tensors, masks, amount = case_of(seed, number)
     bits = [tensor.reshape(-1).view(np.uint8).tobytes().hex() for tensor in tensors]
-    return f"{form}\namount {amount}\nbytes {bits}\nmasks {[m and m.tolist() for m in masks]}"
+    known = [None if m is None else m.tolist() for m in masks]
+    return f"{form}\namount {amount}\nbytes {bits}\nmasks {known}"
 
 
 class Law:
