@@ -35,7 +35,7 @@ NAMING = {"_convertible": 1, "as_amount": 1, "check_mask": 2, "matching": 1}
 NAMES = {"known", "hint"}  # of values that only messages show
 # What decides no mask, and is out of the vectors' sight: reports, and the comparison of backends.
 NO_MASKS = {"report.py", "verify.py", "verdict.py"}
-NO_MASKS |= {"plan.py Ranking.report", "plan.py Ranking.threshold"}
+NO_MASKS |= {f"plan.py Plan.{name}" for name in ("report", "threshold", "_sharing", "_held")}
 
 
 class Everywhere(MutationVisitor):
