@@ -1,4 +1,4 @@
-"""Room: the errors that only modules can have; see `multiprune.errors`."""
+"""The errors that only modules can have; see `multiprune.errors`."""
 
 from __future__ import annotations
 

@@ -10,30 +10,19 @@ from typing import Any
 from torch import nn
 from torch.nn.utils.prune import is_pruned as _is_reparametrized
 
-from multiprune_torch.base import BasePruningMethod, PruningContainer
-from multiprune_torch.buffers import find_hook
 from multiprune_torch.errors import NotPrunedError
-from multiprune_torch.freezing import Frozen, freeze
-from multiprune_torch.globally import prune_globally
-from multiprune_torch.holding import record_of
-from multiprune_torch.loading import load_state_dict
-from multiprune_torch.locally import prune_locally
-from multiprune_torch.mask_files import save_masks
-from multiprune_torch.mask_reading import load_masks
-from multiprune_torch.methods import (
+from multiprune_torch.files.load import load_masks
+from multiprune_torch.files.save import save_masks
+from multiprune_torch.hooks.base import BasePruningMethod, PruningContainer
+from multiprune_torch.hooks.methods import (
     CustomFromMask,
     Identity,
     L1Unstructured,
     RandomUnstructured,
 )
-from multiprune_torch.models import prune_model, refresh_model, remove_all, undo
-from multiprune_torch.outcome import report
-from multiprune_torch.parameters import locate, read
-from multiprune_torch.placements import refuse_unsharded
-from multiprune_torch.reparametrization import all_or_nothing
-from multiprune_torch.selection import held_names, select
-from multiprune_torch.structured import LnStructured, RandomStructured
-from multiprune_torch.validation import (
+from multiprune_torch.hooks.reparametrization import all_or_nothing
+from multiprune_torch.hooks.structured import LnStructured, RandomStructured
+from multiprune_torch.hooks.torch_private import (
     _compute_norm,
     _compute_nparams_toprune,
     _validate_pruning_amount,
@@ -41,6 +30,16 @@ from multiprune_torch.validation import (
     _validate_pruning_dim,
     _validate_structured_pruning,
 )
+from multiprune_torch.models.freeze import Frozen, freeze
+from multiprune_torch.models.global_pruning import prune_globally
+from multiprune_torch.models.one_parameter import prune_parameter
+from multiprune_torch.models.report import report
+from multiprune_torch.models.select import held_names, select
+from multiprune_torch.models.state_dict import load_state_dict
+from multiprune_torch.models.verbs import prune_model, refresh_model, remove_all, undo
+from multiprune_torch.request.parameters import locate, read
+from multiprune_torch.request.pruned import find_hook
+from multiprune_torch.sharding import storage
 
 __all__ = [
     "BasePruningMethod",
@@ -109,7 +108,7 @@ def identity(module: nn.Module, name: str, **options: Any) -> nn.Module:
     -----
     Clauses METH-03, REP-08. Source: ``torch.nn.utils.prune.identity``.
     """
-    return prune_locally(Identity, module, name, **options)
+    return prune_parameter(Identity, module, name, **options)
 
 
 def random_unstructured(
@@ -136,7 +135,7 @@ def random_unstructured(
     -----
     Clause RAND-04. Source: ``torch.nn.utils.prune.random_unstructured``.
     """
-    return prune_locally(RandomUnstructured, module, name, amount=amount, **options)
+    return prune_parameter(RandomUnstructured, module, name, amount=amount, **options)
 
 
 def l1_unstructured(
@@ -168,7 +167,9 @@ def l1_unstructured(
     -----
     Clauses RANK-02, TIE-01. Source: ``torch.nn.utils.prune.l1_unstructured``.
     """
-    return prune_locally(L1Unstructured, module, name, importance_scores, amount=amount, **options)
+    return prune_parameter(
+        L1Unstructured, module, name, importance_scores, amount=amount, **options
+    )
 
 
 def random_structured(
@@ -196,7 +197,7 @@ def random_structured(
     -----
     Clauses METH-05 to METH-09, RAND-06. Source: ``torch.nn.utils.prune.random_structured``.
     """
-    return prune_locally(RandomStructured, module, name, amount=amount, dim=dim, **options)
+    return prune_parameter(RandomStructured, module, name, amount=amount, dim=dim, **options)
 
 
 def ln_structured(
@@ -234,7 +235,7 @@ def ln_structured(
     -----
     Clauses METH-05 to METH-11. Source: ``torch.nn.utils.prune.ln_structured``.
     """
-    return prune_locally(
+    return prune_parameter(
         LnStructured, module, name, importance_scores, amount=amount, n=n, dim=dim, **options
     )
 
@@ -323,7 +324,7 @@ def custom_from_mask(module: nn.Module, name: str, mask: Any, **options: Any) ->
     -----
     Clause METH-04. Source: ``torch.nn.utils.prune.custom_from_mask``.
     """
-    return prune_locally(CustomFromMask, module, name, mask=mask, **options)
+    return prune_parameter(CustomFromMask, module, name, mask=mask, **options)
 
 
 def remove(module: nn.Module, name: str) -> nn.Module:
@@ -350,7 +351,7 @@ def remove(module: nn.Module, name: str) -> nn.Module:
     Clauses REP-06, REP-07. Source: ``torch.nn.utils.prune.remove``.
     """
     module, name = locate(module, name)
-    found, in_place = find_hook(module, name), record_of(module, name)
+    found, in_place = find_hook(module, name), storage().record_of(module, name)
     if in_place is not None:
         in_place.end()
         return module
@@ -360,7 +361,7 @@ def remove(module: nn.Module, name: str) -> nn.Module:
             "can be removed. Rule: remove takes the module and the name that were pruned [REP-07]."
         )
     key, hook = found
-    refuse_unsharded(read(module, name))
+    storage().refuse_unsharded(read(module, name))
     with all_or_nothing([module]):
         hook.remove(module)
         del module._forward_pre_hooks[key]

@@ -1,4 +1,4 @@
-"""Room: pruned tensors → torch's compressed rows, which store what is kept.
+"""Pruned tensors → torch's compressed rows, which store what is kept.
 
 Clauses: MASK-03, MASK-04.
 """

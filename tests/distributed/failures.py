@@ -9,7 +9,8 @@ from unittest import mock
 import nets
 import pytest
 import torch
-from multiprune_torch import keeping, prune
+from multiprune_torch import prune
+from multiprune_torch.distributed import install
 from multiprune_torch.errors import LayoutError, ProcessesError, UndoError
 from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -202,7 +203,7 @@ def case_a_method_applied_by_one_process():
 
 def case_no_memory_for_a_mask_on_one_rank():
     """What fails while masks are made ready is told to all, before any of them is installed."""
-    calls = ((torch, "empty_like", {}), (keeping, "dense_values", {"keep_dense": True}))
+    calls = ((torch, "empty_like", {}), (install, "dense_values", {"keep_dense": True}))
     for cut in (nets.fsdp, nets.tensor_parallel):
         for owner, name, options in calls:
             model = cut(nets.net())

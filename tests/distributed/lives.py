@@ -11,8 +11,8 @@ import nets
 import pytest
 import torch
 from multiprune_torch import prune
+from multiprune_torch.distributed.records import record_of
 from multiprune_torch.errors import LayoutError, ProcessesError, StateError, UndoError
-from multiprune_torch.holding import record_of
 from torch import distributed, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict

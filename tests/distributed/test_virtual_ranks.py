@@ -19,17 +19,18 @@ sys.argv = ["virtual", "--cases", "300"]
 runpy.run_path({script!r}, run_name="__main__")
 """
 PATCHES = {
-    "positions": "from multiprune_torch.layout import Layout\n"
+    "positions": "from multiprune_torch.distributed.layout import Layout\n"
     "Layout.start = property(lambda self: 0)",
     "owners": "from dataclasses import replace\n"
-    "import multiprune_torch.layout as layout, multiprune_torch.shards as shards\n"
-    "shards.ShardedEntries._check = lambda *found: None\n"
+    "from multiprune_torch.distributed import counting, layout\n"
+    "counting.ShardedEntries._check = lambda *found: None\n"
     "right = layout.layout_of\n"
     "layout.layout_of = lambda *of: replace(right(*of), first=True)",
-    "strided": "import multiprune_torch.layout as layout\nlayout._is_strided = lambda p: False",
-    "prior": "from dataclasses import replace\nimport multiprune_torch.shards as shards\n"
-    "right = shards._column\n"
-    "shards._column = lambda s, *rest: right(replace(s, prior=None), *rest)",
+    "strided": "from multiprune_torch.distributed import layout\n"
+    "layout._is_strided = lambda p: False",
+    "prior": "from dataclasses import replace\nfrom multiprune_torch.distributed import counting\n"
+    "right = counting._column\n"
+    "counting._column = lambda s, *rest: right(replace(s, prior=None), *rest)",
 }
 
 

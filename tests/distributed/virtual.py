@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from multiprune_conformance import oracle
 from multiprune_torch.backend import backend
-from multiprune_torch.layout import layout_of
-from multiprune_torch.shards import Shard as Held
-from multiprune_torch.shards import ShardedEntries
+from multiprune_torch.distributed.counting import Shard as Held
+from multiprune_torch.distributed.counting import ShardedEntries
+from multiprune_torch.distributed.layout import layout_of
 from torch.distributed.tensor import Replicate, Shard
 from torch.distributed.tensor.placement_types import _StridedShard
 

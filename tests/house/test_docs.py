@@ -25,9 +25,9 @@ MODULES = [
     "multiprune_jax.training",
     "multiprune.pruning",
     "multiprune.report",
-    "multiprune_torch.freezing",
-    "multiprune_torch.loading",
-    "multiprune_torch.models",
+    "multiprune_torch.models.freeze",
+    "multiprune_torch.models.state_dict",
+    "multiprune_torch.models.verbs",
     "multiprune_torch.prune",
 ]
 

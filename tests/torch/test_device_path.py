@@ -8,9 +8,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from importlib import import_module
 
-import multiprune_torch.device as engine
-import multiprune_torch.device_blocks as blocks
-import multiprune_torch.device_sample as sample
+import multiprune_torch.device.blocks as blocks
+import multiprune_torch.device.engine as engine
+import multiprune_torch.device.sample as sample
 import numpy as np
 import pytest
 import torch
