@@ -11,6 +11,9 @@ from multiprune import (
     RandomStructured,
     RandomUnstructured,
 )
+from multiprune import errors as _errors
+from multiprune.errors import *  # noqa: F403 - all of them
+from multiprune.packed import MaskFileError
 from multiprune_jax.backend import backend
 from multiprune_jax.candidates import named_leaves
 from multiprune_jax.files import load_masks, save_masks
@@ -25,6 +28,7 @@ __all__ = [
     "KeepPrunedState",
     "L1Unstructured",
     "LnStructured",
+    "MaskFileError",
     "Pruned",
     "RandomStructured",
     "RandomUnstructured",
@@ -40,3 +44,4 @@ __all__ = [
     "save_masks",
     "to_bcoo",
 ]
+__all__ += _errors.__all__

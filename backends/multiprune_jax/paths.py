@@ -17,7 +17,7 @@ import numpy as np
 
 from multiprune.errors import MaskError, MaskShapeError, ParametersError
 
-__all__ = ["Tree", "check_masks"]
+__all__ = ["Tree", "check_masks", "leaves_of_masks"]
 
 _Way = tuple[str, ...]
 
@@ -93,6 +93,33 @@ class Tree:
             around = _is_a(node, "flax", "Variable")
             for (key, *_), child in children:
                 yield from self._walk(child, way if around else (*way, _text(key)), out)
+
+
+def leaves_of_masks(masks: Any) -> dict[str, Any]:
+    """Return masks by canonical names.
+
+    Raises
+    ------
+    MaskError
+        If it is what a pruning returned, or a list stands for an array (a ValueError).
+
+    Notes
+    -----
+    Clause MASK-04.
+    """
+    if hasattr(masks, "masks") and hasattr(masks, "report"):
+        raise MaskError(
+            "masks is what a pruning returned. Rule: masks are a tree as that of the parameters "
+            "[MASK-04]. Pass the masks in it: masks=pruned.masks."
+        )
+    leaves = Tree(masks).leaves
+    for name, mask in leaves.items():
+        if not hasattr(mask, "shape"):
+            raise MaskError(
+                f"the mask {name} is a {type(mask).__name__}. Rule: a mask is an array of its "
+                "leaf's shape [MASK-04]. Make it one: jax.numpy.asarray."
+            )
+    return leaves
 
 
 def check_masks(masks: Mapping[str, Any], leaves: Mapping[str, Any], what: str) -> None:

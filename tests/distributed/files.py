@@ -52,7 +52,7 @@ def case_read_into_shards():
     for cut in (*nets.CUTS, nets.whole):
         model = cut(nets.net())
         with mock.patch.object(load, "PIECE", 2):
-            assert prune.load_masks(model, "one.masks") == list(wanted)
+            assert prune.apply_masks(model, "one.masks") == list(wanted)
         nets.check_masks(model, wanted)
         assert prune.report(model).pruned == 91
 
@@ -75,7 +75,7 @@ def case_damage_is_told_on_every_rank():
         distributed.barrier()
         fresh = nets.fsdp(nets.net())
         with pytest.raises(MaskFileError) as caught:
-            prune.load_masks(fresh, f"bad-{i}.masks")
+            prune.apply_masks(fresh, f"bad-{i}.masks")
         told = [None] * 4
         distributed.all_gather_object(told, str(caught.value))
         assert len(set(told)) == 1

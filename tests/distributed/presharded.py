@@ -91,7 +91,7 @@ def case_single_parameters_files_and_masks_of_ones_own():
         digest = prune.save_masks(model, "before.masks")
         distributed.barrier()
         fresh = cut(pruned())
-        prune.load_masks(fresh, "before.masks")
+        prune.apply_masks(fresh, "before.masks")
         check(fresh, expected(alone))
         assert prune.save_masks(alone, f"{distributed.get_rank()}.masks") == digest
 

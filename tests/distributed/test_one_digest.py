@@ -32,7 +32,7 @@ for path in sys.argv[2:]:
     }
     found = multiprune_jax.global_unstructured(params, amount=float(sys.argv[1]))
     name = path.split("/")[-1].split(".")[0] + "-mesh"
-    print("digest", name, multiprune_jax.save_masks(name, found.masks))
+    print("digest", name, multiprune_jax.save_masks(found.masks, name))
 """
 
 

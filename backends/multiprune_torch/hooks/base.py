@@ -13,13 +13,14 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from multiprune.errors import ScoresShapeError
-from multiprune_torch.errors import NotPrunedError, ScriptError, UnprunableError, about
+from multiprune_torch.errors import NotPrunedError, ScriptError, UnprunableError
 from multiprune_torch.hooks.buffers import PrunedBuffers
 from multiprune_torch.hooks.reparametrization import all_or_nothing, install, refresh, uninstall
 from multiprune_torch.ranking.masks import mask_dtype_of
 from multiprune_torch.ranking.user_methods import next_mask, scales
 from multiprune_torch.request.parameters import Place, read
 from multiprune_torch.request.pruned import is_binary, masked
+from multiprune_torch.request.refusals import about
 from multiprune_torch.request.scores import check_scores
 from multiprune_torch.sharding import storage
 

@@ -14,7 +14,7 @@ import torch
 from torch.nn.utils import prune as torch_prune
 
 from multiprune.errors import PruningTypeError
-from multiprune.pruning import check_unstructured, not_unstructured
+from multiprune.method_checks import check_unstructured, not_unstructured
 from multiprune.question import Question
 from multiprune.report import Report
 from multiprune_torch.distributed.global_pruning import prune_sharded

@@ -6,7 +6,6 @@ Clauses: TIE-04, SCORE-03, SCORE-08.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -14,7 +13,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import prune as torch_prune
 
-from multiprune.errors import ScoresError, ScoresTypeError
+from multiprune.errors import ParametersTypeError, ScoresError, ScoresTypeError
+from multiprune.patterns import as_patterns, is_selected
 from multiprune_torch.distributed.in_place import InPlace
 from multiprune_torch.distributed.records import held
 from multiprune_torch.request.parameters import WRAPPED, Place, read
@@ -63,9 +63,14 @@ def select(
         parameter that several modules share is listed with each of them.
     """
     check_model(model)
-    kinds = types if isinstance(types, type) else tuple(types)
-    include, exclude = ([p] if isinstance(p, str) else list(p) for p in (include, exclude))
-    found = {}
+    kinds = _as_types(types)
+    include, exclude = as_patterns(include, "include"), as_patterns(exclude, "exclude")
+    if where is not None and not callable(where):
+        raise ParametersTypeError(
+            f"where={where!r} was given. Rule: where is a function of a full name and a parameter "
+            "[ERR-05]. Write where=lambda name, parameter: ..., or patterns by include and exclude."
+        )
+    selected = {}
     for path, module in named_modules(model):
         if not isinstance(module, kinds):
             continue
@@ -76,14 +81,22 @@ def select(
             full = f"{path}.{name}" if path else name
             if parameter is None or not parameter.is_floating_point():
                 continue
-            if not any(fnmatchcase(full, p) for p in include):
-                continue
-            if any(fnmatchcase(full, p) for p in exclude):
+            if not is_selected(full, include, exclude):
                 continue
             # A lazy one has no dimensions yet; whoever prunes it is told so.
             if is_lazy(parameter) or (where(full, parameter) if where else parameter.dim() >= 2):
-                found[full] = (module, name)
-    return [found[full] for full in sorted(found)]
+                selected[full] = (module, name)
+    return [selected[full] for full in sorted(selected)]
+
+
+def _as_types(types: Any) -> tuple[type[nn.Module], ...]:
+    kinds = (types,) if isinstance(types, type) else types
+    if not isinstance(kinds, tuple | list) or not all(isinstance(kind, type) for kind in kinds):
+        raise ParametersTypeError(
+            f"types={types!r} was given. Rule: types is a class of modules, or several [ERR-05]. "
+            "Write types=torch.nn.Linear, or types=(torch.nn.Linear, torch.nn.Conv2d)."
+        )
+    return tuple(kinds)
 
 
 def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

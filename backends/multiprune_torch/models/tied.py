@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from multiprune_torch.errors import warn
 from multiprune_torch.request.parameters import Place
+from multiprune_torch.request.refusals import warn
 from multiprune_torch.sharding import storage
 
 __all__ = ["SharedParameterWarning", "warn_of_sharing"]

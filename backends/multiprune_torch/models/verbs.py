@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from multiprune.deprecated import renamed
 from multiprune.errors import ParametersError
 from multiprune.report import Report
 from multiprune_torch.distributed.checks import processes_of, refuse_fsdp1
@@ -28,6 +29,7 @@ from multiprune_torch.models.select import (
     scores_by_pair,
     select,
 )
+from multiprune_torch.request.options import without_defaults
 from multiprune_torch.request.parameters import Place
 from multiprune_torch.request.refusals import check_model
 
@@ -36,29 +38,44 @@ __all__ = ["prune_model", "refresh_model", "remove_all", "undo"]
 
 def prune_model(
     model: nn.Module,
-    pruning_method: Any = L1Unstructured,
+    method: Any = L1Unstructured,
     importance_scores: Mapping[str, Any] | None = None,
     *,
+    amount: float | None = None,
+    sparsity: float | None = None,
+    seed: int | None = None,
     types: type[nn.Module] | tuple[type[nn.Module], ...] = nn.Module,
     include: str | Iterable[str] = "*",
     exclude: str | Iterable[str] = (),
     where: Callable[[str, torch.Tensor], bool] | None = None,
-    **kwargs: Any,
+    scope: Any = "global",
+    dim: int | None = None,
+    keep_at_least: Any = None,
+    prune_at_most: Any = None,
+    prune_at_least: Any = None,
+    allocation: Any = None,
+    mask_dtype: torch.dtype | None = None,
+    keep_dense: bool = False,
+    process_group: Any = None,
+    **options: Any,
 ) -> Report:
     """Prune a whole model: rank the entries of all selected parameters together.
 
     Parameters
     ----------
     model : nn.Module
-    pruning_method : type
+    method : type
         A method of PRUNING_TYPE 'unstructured'.
     importance_scores : mapping of str to tensor, optional
         By full name, for every selected parameter.
     types, include, exclude, where
         Narrow the selection; see `select`.
-    **kwargs
-        ``amount`` or ``sparsity``, ``scope``, ``keep_at_least`` and other bounds, ``allocation``,
-        ``seed``, ``mask_dtype``; see `global_unstructured`. Names are full names.
+    amount, sparsity, seed, scope, dim, keep_at_least, prune_at_most, prune_at_least, allocation
+        See `global_unstructured`; names are full names.
+    mask_dtype, keep_dense, process_group
+        See `global_unstructured`.
+    **options
+        Further ones of a method of your own.
 
     Returns
     -------
@@ -82,8 +99,9 @@ def prune_model(
     >>> remove_all(model)
     ['0.weight', '2.weight']
     """
+    method = renamed("pruning_method", "method", options, method)
     reshard(model)
-    with together(processes_of(all_pairs(model), kwargs.get("process_group"))):
+    with together(processes_of(all_pairs(model), process_group)):
         refuse_fsdp1(all_pairs(model))
         pairs = select(model, types=types, include=include, exclude=exclude, where=where)
         if not pairs:
@@ -95,8 +113,28 @@ def prune_model(
         names, scores = full_names(model, pairs), None
         if importance_scores is not None:
             scores = scores_by_pair(dict(zip(names, pairs, strict=True)), importance_scores)
-    summary = prune_globally(pairs, pruning_method, scores, names, **kwargs)
-    return report_of(model, summary, kwargs.get("process_group"))
+    summary = prune_globally(
+        pairs,
+        method,
+        scores,
+        names,
+        **without_defaults(
+            amount=amount,
+            sparsity=sparsity,
+            seed=seed,
+            scope=scope,
+            dim=dim,
+            keep_at_least=keep_at_least,
+            prune_at_most=prune_at_most,
+            prune_at_least=prune_at_least,
+            allocation=allocation,
+            mask_dtype=mask_dtype,
+            keep_dense=keep_dense,
+            process_group=process_group,
+        ),
+        **options,
+    )
+    return report_of(model, summary, process_group)
 
 
 def remove_all(model: nn.Module) -> list[str]:

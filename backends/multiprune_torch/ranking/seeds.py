@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from multiprune_torch.errors import warn
+from multiprune_torch.request.refusals import warn
 
 __all__ = ["RandomSeedWarning", "resolve_seed"]
 

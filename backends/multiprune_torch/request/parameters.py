@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from multiprune.errors import ParametersError, ParametersTypeError
-from multiprune_torch.errors import NameTakenError, NoParameterError, UnprunableError, about
+from multiprune_torch.errors import NameTakenError, NoParameterError, UnprunableError
 from multiprune_torch.request.pruned import find_hook, masked
-from multiprune_torch.request.refusals import check_dense, kind_of, not_found, show
+from multiprune_torch.request.refusals import about, check_dense, kind_of, not_found, show
 from multiprune_torch.sharding import is_sharded, storage
 
 __all__ = ["WRAPPED", "Place", "is_pair", "locate", "read", "read_all"]

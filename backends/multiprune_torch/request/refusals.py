@@ -1,20 +1,22 @@
-"""Why something cannot be pruned, in words.
+"""Why something cannot be pruned, in words, and of which parameter that is said.
 
 Clauses: ERR-04, ERR-05, DEV-13, DEV-28, DEV-52.
 """
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from multiprune.errors import ParametersTypeError
+from multiprune.errors import MultipruneError, ParametersTypeError
 from multiprune_torch.errors import NoParameterError, UnprunableError
 
-__all__ = ["check_dense", "check_model", "kind_of", "not_found", "show"]
+__all__ = ["about", "check_dense", "check_model", "kind_of", "not_found", "show", "warn"]
 
 
 def check_model(model: Any) -> None:
@@ -109,3 +111,27 @@ def show(value: Any) -> str:
         return f"({', '.join(map(show, value))})"
     text = repr(value)
     return text if len(text) < 60 else f"a {type(value).__name__}"
+
+
+class about:  # noqa: N801 - it is read as a word: ``with about(place):``
+    """Say in an error of ours which parameter it concerns, where it does not say so itself."""
+
+    __slots__ = ("where",)
+
+    def __init__(self, where: object) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        """Nothing: calls over thousands of parameters pay for this."""
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if isinstance(error, MultipruneError) and str(self.where) not in str(error):
+            error.args = (f"{self.where}: {error}",)
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn of the line that called the library, however deep in it this is."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("multiprune_torch."):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, category, stacklevel=depth)

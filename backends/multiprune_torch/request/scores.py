@@ -18,9 +18,8 @@ from multiprune.errors import (
     ScoresTypeError,
 )
 from multiprune.keys import format_of, promote
-from multiprune_torch.errors import about
 from multiprune_torch.request.parameters import Place, is_pair, locate
-from multiprune_torch.request.refusals import show
+from multiprune_torch.request.refusals import about, show
 
 __all__ = ["check_rankable", "check_scores", "check_table", "match_scores"]
 
