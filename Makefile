@@ -39,8 +39,8 @@ mutation: $(READY)
 
 # What people get who have NumPy and nothing else.
 test-numpy: $(NUMPY_ONLY)/.ready
-	$(NUMPY_ONLY)/bin/python -m pytest -q tests/algebra tests/numpy \
-		tests/conformance/test_multiprune.py
+	$(NUMPY_ONLY)/bin/python -m pytest -q tests/algebra tests/numpy tests/checkpoints \
+		--ignore=tests/checkpoints/cli tests/conformance/test_multiprune.py
 
 $(READY): pyproject.toml constraints.txt
 	python3 -m venv $(VENV)

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
-__all__ = ["no_more", "renamed", "warn_of"]
+__all__ = ["moved", "no_more", "renamed", "warn_of"]
+
+
+def moved(module: str, name: str, package: str, names: Mapping[str, str]) -> Any:
+    """Return what a module had by a name, from the package that has it now.
+
+    Raises
+    ------
+    AttributeError
+        If it never had it.
+    """
+    if name not in names:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    warn_of(f"{module}.{name} is {package}.{names[name]} now, and goes with the next release.")
+    return getattr(import_module(package), names[name])
 
 
 def renamed(old: str, new: str, options: dict[str, Any], value: Any) -> Any:

@@ -18,7 +18,7 @@ from multiprune_jax.backend import backend
 from multiprune_jax.candidates import named_leaves
 from multiprune_jax.files import load_masks, save_masks
 from multiprune_jax.masking import apply_masks, report_of
-from multiprune_jax.pytree import Pruned, global_unstructured, local
+from multiprune_jax.pytree import PrunedTree, global_unstructured, local
 from multiprune_jax.sparse import to_bcoo
 from multiprune_jax.training import KeepPrunedState, keep_pruned, replace_masks
 
@@ -29,7 +29,7 @@ __all__ = [
     "L1Unstructured",
     "LnStructured",
     "MaskFileError",
-    "Pruned",
+    "PrunedTree",
     "RandomStructured",
     "RandomUnstructured",
     "apply_masks",

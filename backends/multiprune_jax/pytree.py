@@ -25,10 +25,10 @@ from multiprune_jax.candidates import Candidates, Where
 from multiprune_jax.masking import counted, masked
 from multiprune_jax.paths import check_masks
 
-__all__ = ["Pruned", "global_unstructured", "local"]
+__all__ = ["PrunedTree", "global_unstructured", "local"]
 
 
-class Pruned(NamedTuple):
+class PrunedTree(NamedTuple):
     """What a pruning returns.
 
     Attributes
@@ -65,7 +65,7 @@ def global_unstructured(
     prune_at_most: Any = None,
     prune_at_least: Any = None,
     allocation: Any = None,
-) -> Pruned:
+) -> PrunedTree:
     """Rank the entries of many leaves, together or in pools, and set those that come first to 0.
 
     Parameters
@@ -109,7 +109,7 @@ def global_unstructured(
 
     Returns
     -------
-    Pruned
+    PrunedTree
         ``params``, ``masks`` and ``report``; the given trees stay as they were.
 
     Raises
@@ -177,7 +177,7 @@ def local(
     where: Where | None = None,
     importance_scores: Any = None,
     masks: Any = None,
-) -> Pruned:
+) -> PrunedTree:
     """Prune each leaf by itself, by any method, structured ones included.
 
     Parameters
@@ -192,7 +192,7 @@ def local(
 
     Returns
     -------
-    Pruned
+    PrunedTree
 
     Raises
     ------
@@ -239,8 +239,8 @@ def local(
     return _outcome(candidates, kept, report)
 
 
-def _outcome(candidates: Candidates, kept: Mapping[str, Any], report: Report | None) -> Pruned:
+def _outcome(candidates: Candidates, kept: Mapping[str, Any], report: Report | None) -> PrunedTree:
     masks = {**candidates.carried, **kept}
     leaves = candidates.tree.leaves | candidates.leaves
     params = candidates.tree.replace({n: masked(leaves[n], m) for n, m in masks.items()}, keep=True)
-    return Pruned(params, candidates.tree.replace(masks), report)
+    return PrunedTree(params, candidates.tree.replace(masks), report)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from unittest import mock
 
-import multiprune_numpy
 import nets
 import pytest
+from multiprune_checkpoints import load_masks
 from multiprune_torch import prune
 from multiprune_torch.distributed import packing
-from multiprune_torch.files import load, save
+from multiprune_torch.files import save, sources
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 
@@ -37,7 +37,7 @@ def case_written_from_shards():
     model = nets.fsdp(nets.net(), pair)  # on two processes, and once more on two others
     prune.prune_model(model, amount=0.6, process_group=pair.get_group())
     assert saved(model, "pair.masks") == alone
-    read = multiprune_numpy.load_masks("fsdp.masks")
+    read = load_masks("fsdp.masks")
     wanted = {n: m.bool().numpy() for n, m in nets.masks(dense).items()}
     assert {n: m.tolist() for n, m in read.items()} == {n: m.tolist() for n, m in wanted.items()}
 
@@ -51,7 +51,7 @@ def case_read_into_shards():
     wanted = {n: m.bool() for n, m in nets.masks(dense).items()}
     for cut in (*nets.CUTS, nets.whole):
         model = cut(nets.net())
-        with mock.patch.object(load, "PIECE", 2):
+        with mock.patch.object(sources, "PIECE", 2):
             assert prune.apply_masks(model, "one.masks") == list(wanted)
         nets.check_masks(model, wanted)
         assert prune.report(model).pruned == 91

@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import ml_dtypes
-import multiprune_numpy
 import numpy as np
 from launch import HERE, PATHS, torchrun
+from multiprune_checkpoints import prune_checkpoint
 from multiprune_conformance import oracle
 from multiprune_conformance.oracle_file import write_file
 from safetensors.numpy import save_file
@@ -69,6 +69,6 @@ def test_processes_a_mesh_and_a_file_have_one_digest(tmp_path):
     for dtype, file in zip(wanted, files, strict=True):
         masks = tmp_path / f"{dtype}.masks"
         target = tmp_path / f"{dtype}-pruned.safetensors"
-        multiprune_numpy.prune_checkpoint(file, target, amount=AMOUNT, save_masks=masks)
+        prune_checkpoint(file, target, amount=AMOUNT, save_masks=masks)
         digest = next(d for kind, _, d in found if kind == dtype)
         assert digest.encode() in masks.read_bytes()

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from multiprune_torch.hooks.structured import LnStructured, RandomStructured
+from multiprune_torch.models.global_pruning import without_defaults
 from multiprune_torch.models.one_parameter import prune_parameter
-from multiprune_torch.request.options import without_defaults
 
 __all__ = ["ln_structured", "random_structured"]
 

@@ -16,8 +16,8 @@ from multiprune_torch.hooks.methods import (
     L1Unstructured,
     RandomUnstructured,
 )
+from multiprune_torch.models.global_pruning import without_defaults
 from multiprune_torch.models.one_parameter import prune_parameter
-from multiprune_torch.request.options import without_defaults
 
 __all__ = ["custom_from_mask", "identity", "l1_unstructured", "random_unstructured"]
 

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from multiprune_torch.models.global_pruning import prune_globally
-from multiprune_torch.request.options import without_defaults
+from multiprune_torch.models.global_pruning import prune_globally, without_defaults
 
 __all__ = ["global_unstructured"]
 
@@ -84,6 +83,7 @@ def global_unstructured(
     --------
     >>> import torch
     >>> from collections import OrderedDict
+    >>> from multiprune_torch.prune import L1Unstructured
     >>> net = nn.Sequential(OrderedDict([("first", nn.Linear(10, 4)), ("second", nn.Linear(4, 1))]))
     >>> pairs = ((net.first, "weight"), (net.second, "weight"))
     >>> global_unstructured(pairs, pruning_method=L1Unstructured, amount=10)

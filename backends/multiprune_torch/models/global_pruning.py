@@ -35,7 +35,7 @@ from multiprune_torch.request.pruned import is_binary
 from multiprune_torch.request.scores import check_rankable, check_table, match_scores
 from multiprune_torch.sharding import storage
 
-__all__ = ["prune_globally"]
+__all__ = ["prune_globally", "without_defaults"]
 
 _OURS: dict[Any, Any] = {
     torch_prune.L1Unstructured: L1Unstructured,
@@ -46,6 +46,7 @@ _OURS: dict[Any, Any] = {
 _WHERE = (
     "scope", "dim", "keep_at_least", "prune_at_most", "prune_at_least", "allocation",
 )  # fmt: skip
+_DEFAULTS = {"scope": "global", "keep_dense": False}
 
 
 def prune_globally(
@@ -109,6 +110,14 @@ def prune_globally(
     if ranked.plan is None:
         return Report([], method=name)
     return ranked.plan.report([0] * len(places), name)
+
+
+def without_defaults(**options: Any) -> dict[str, Any]:
+    """Return the options that were given: a method of the user's may take its own.
+
+    None is the default of all but those in `_DEFAULTS`.
+    """
+    return {name: v for name, v in options.items() if v is not _DEFAULTS.get(name)}
 
 
 def _read(

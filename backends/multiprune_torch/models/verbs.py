@@ -19,7 +19,7 @@ from multiprune_torch.distributed.fsdp import reshard
 from multiprune_torch.distributed.processes import together
 from multiprune_torch.hooks.methods import L1Unstructured
 from multiprune_torch.hooks.reparametrization import all_or_nothing, read_again, uninstall
-from multiprune_torch.models.global_pruning import prune_globally
+from multiprune_torch.models.global_pruning import prune_globally, without_defaults
 from multiprune_torch.models.report import report_of
 from multiprune_torch.models.select import (
     all_pairs,
@@ -29,7 +29,6 @@ from multiprune_torch.models.select import (
     scores_by_pair,
     select,
 )
-from multiprune_torch.request.options import without_defaults
 from multiprune_torch.request.parameters import Place
 from multiprune_torch.request.refusals import check_model
 
