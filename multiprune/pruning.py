@@ -19,7 +19,7 @@ from multiprune.methods import (
 )
 from multiprune.named import named
 from multiprune.plan import plan
-from multiprune.question import Question
+from multiprune.question import AllocationLike, BoundLike, Question, ScopeLike
 from multiprune.report import Report
 
 __all__ = ["Pruned", "apply_masks", "global_unstructured"]
@@ -49,12 +49,12 @@ def global_unstructured(
     seed: int | None = None,
     signed: bool | None = None,
     masks: Any = None,
-    scope: Any = "global",
+    scope: ScopeLike = "global",
     dim: int | None = None,
-    keep_at_least: Any = None,
-    prune_at_most: Any = None,
-    prune_at_least: Any = None,
-    allocation: Any = None,
+    keep_at_least: BoundLike = None,
+    prune_at_most: BoundLike = None,
+    prune_at_least: BoundLike = None,
+    allocation: AllocationLike = None,
     **options: Any,
 ) -> Pruned:
     """Rank the entries of many arrays, together or in pools, and mask those that come first.

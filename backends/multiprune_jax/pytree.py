@@ -17,7 +17,7 @@ from multiprune.method_checks import check_class, check_instance
 from multiprune.methods import CustomFromMask, L1Unstructured, PruningMethod
 from multiprune.one_tensor import mask_of
 from multiprune.plan import plan
-from multiprune.question import Question
+from multiprune.question import AllocationLike, BoundLike, Question, ScopeLike
 from multiprune.report import Report
 from multiprune_jax import ranking
 from multiprune_jax.asked import check_traced
@@ -49,22 +49,22 @@ class PrunedTree(NamedTuple):
 def global_unstructured(
     params: Any,
     *,
-    amount: Any = None,
-    sparsity: Any = None,
+    amount: float | jax.Array | None = None,
+    sparsity: float | None = None,
     method: type[PruningMethod] = L1Unstructured,
     include: str | Iterable[str] = "*",
     exclude: str | Iterable[str] = (),
     where: Where | None = None,
     importance_scores: Any = None,
     masks: Any = None,
-    seed: Any = None,
+    seed: int | None = None,
     signed: bool | None = None,
-    scope: Any = "global",
+    scope: ScopeLike = "global",
     dim: int | None = None,
-    keep_at_least: Any = None,
-    prune_at_most: Any = None,
-    prune_at_least: Any = None,
-    allocation: Any = None,
+    keep_at_least: BoundLike = None,
+    prune_at_most: BoundLike = None,
+    prune_at_least: BoundLike = None,
+    allocation: AllocationLike = None,
 ) -> PrunedTree:
     """Rank the entries of many leaves, together or in pools, and set those that come first to 0.
 
@@ -138,9 +138,13 @@ def global_unstructured(
     """
     check_class(method)
     check_traced(amount, sparsity, seed)
-    is_traced = isinstance(amount, jax.core.Tracer)
-    count = 0 if is_traced else amount
-    own = {"amount": count, "sparsity": sparsity, "seed": seed, "signed": signed}
+    traced = amount if isinstance(amount, jax.core.Tracer) else None
+    own = {
+        "amount": amount if traced is None else 0,
+        "sparsity": sparsity,
+        "seed": seed,
+        "signed": signed,
+    }
     rule, question = Question.of(
         method,
         {name: value for name, value in own.items() if value is not None},
@@ -156,8 +160,8 @@ def global_unstructured(
     candidates = Candidates(params, where, include, exclude, importance_scores, masks)
     names, scores = list(candidates.leaves), list(candidates.scores.values())
     prior = [candidates.masks.get(name) for name in names]
-    if is_traced or candidates.is_traced:
-        kept = ranking.rank(scores, question, rule, prior, names, amount if is_traced else None)
+    if traced is not None or candidates.is_traced:
+        kept = ranking.rank(scores, question, rule, prior, names, traced)
         return _outcome(candidates, dict(zip(names, kept, strict=True)), None)
     candidates.check_devices()
     with jax.ensure_compile_time_eval():

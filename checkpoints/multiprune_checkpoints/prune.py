@@ -18,7 +18,7 @@ from multiprune.deprecated import no_more, renamed
 from multiprune.draws import as_seed
 from multiprune.methods import L1Unstructured, PruningMethod, RandomUnstructured
 from multiprune.patterns import as_patterns
-from multiprune.question import Question
+from multiprune.question import AllocationLike, BoundLike, Question, ScopeLike
 from multiprune_checkpoints.counting.entries import FilePlan
 from multiprune_checkpoints.errors import OutputError
 from multiprune_checkpoints.formats.checkpoint import Checkpoint, locate, open_checkpoint
@@ -52,12 +52,12 @@ def prune_checkpoint(
     include: str | Iterable[str] = (),
     exclude: str | Iterable[str] = (),
     min_ndim: int = 2,
-    scope: Any = "global",
+    scope: ScopeLike = "global",
     dim: int | None = None,
-    keep_at_least: Any = None,
-    prune_at_most: Any = None,
-    prune_at_least: Any = None,
-    allocation: Any = None,
+    keep_at_least: BoundLike = None,
+    prune_at_most: BoundLike = None,
+    prune_at_least: BoundLike = None,
+    allocation: AllocationLike = None,
     importance_scores: str | Path | None = None,
     masks: str | Path | None = None,
     save_masks: str | Path | None = None,
@@ -130,7 +130,7 @@ def prune_checkpoint(
     kind = method_of(method)
     random = kind is RandomUnstructured
     own: dict[str, Any] = {"seed": as_seed(seed)} if random else {"signed": signed}
-    where = {
+    where: dict[str, Any] = {
         "scope": scope,
         "dim": dim,
         "keep_at_least": keep_at_least,

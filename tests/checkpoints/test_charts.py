@@ -96,7 +96,9 @@ def test_a_threshold_is_shown_only_where_it_is_one_of_the_weights(how, tmp_path)
     tensors = {"a": far if how == "signed scores" else bell((60, 70))}
     options = {
         "signed scores": {
-            "scores": write(tmp_path / "t.safetensors", {"a": 2 + bell((60, 70), seed=5)}),
+            "importance_scores": write(
+                tmp_path / "t.safetensors", {"a": 2 + bell((60, 70), seed=5)}
+            ),
             "signed": True,
         },
         "scores": {

@@ -75,9 +75,10 @@ class MaskFile(Mapping[str, Any]):
         """Read what this process holds of a mask, row-major, a piece at a time."""
         flat, size = np.empty(layout.size, dtype=np.bool_), prod(layout.shape)
         for first in range(0, size, 8 * PIECE):
-            start, stop = own_range(layout, first, min(first + 8 * PIECE, size))
+            last = min(first + 8 * PIECE, size)
+            start, stop = own_range(layout, first, last)
             if start < stop:
-                packed = np.asarray(self.slices[name][first // 8 : first // 8 + PIECE])
+                packed = np.asarray(self.slices[name][first // 8 : -(-last // 8)])
                 places = layout.positions(np.arange(start, stop), 0) - first
                 flat[start:stop] = unpack(packed, 8 * len(packed))[places]
         return torch.from_numpy(flat)

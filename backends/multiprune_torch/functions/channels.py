@@ -5,7 +5,7 @@ Source: the functions of the same names in ``torch.nn.utils.prune``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -77,9 +77,9 @@ def ln_structured(
     module: nn.Module,
     name: str,
     amount: float | None = None,
-    n: Any = 2,
+    n: float | Literal["fro", "nuc"] = 2,
     dim: int = -1,
-    importance_scores: Any = None,
+    importance_scores: torch.Tensor | None = None,
     *,
     sparsity: float | None = None,
     mask_dtype: torch.dtype | None = None,

@@ -118,7 +118,7 @@ def l1_unstructured(
     module: nn.Module,
     name: str,
     amount: float | None = None,
-    importance_scores: Any = None,
+    importance_scores: torch.Tensor | None = None,
     *,
     sparsity: float | None = None,
     mask_dtype: torch.dtype | None = None,
@@ -169,7 +169,7 @@ def l1_unstructured(
 def custom_from_mask(
     module: nn.Module,
     name: str,
-    mask: Any,
+    mask: torch.Tensor,
     *,
     mask_dtype: torch.dtype | None = None,
     keep_dense: bool = False,

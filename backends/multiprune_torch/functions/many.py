@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import prune as torch_prune
 
+from multiprune.question import AllocationLike, BoundLike, ScopeLike
 from multiprune_torch.models.global_pruning import prune_globally, without_defaults
 
 __all__ = ["global_unstructured"]
 
 
 def global_unstructured(
-    parameters: Any,
-    pruning_method: Any,
-    importance_scores: dict[tuple[nn.Module, str], Any] | None = None,
+    parameters: Iterable[tuple[nn.Module, str]],
+    pruning_method: type[torch_prune.BasePruningMethod],
+    importance_scores: Mapping[Any, torch.Tensor] | None = None,
     *,
     amount: float | None = None,
     sparsity: float | None = None,
     seed: int | None = None,
-    scope: Any = "global",
+    scope: ScopeLike = "global",
     dim: int | None = None,
-    keep_at_least: Any = None,
-    prune_at_most: Any = None,
-    prune_at_least: Any = None,
-    allocation: Any = None,
+    keep_at_least: BoundLike = None,
+    prune_at_most: BoundLike = None,
+    prune_at_least: BoundLike = None,
+    allocation: AllocationLike = None,
     mask_dtype: torch.dtype | None = None,
     keep_dense: bool = False,
     process_group: Any = None,

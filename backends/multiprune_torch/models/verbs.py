@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import prune as torch_prune
 
 from multiprune.deprecated import renamed
 from multiprune.errors import ParametersError
+from multiprune.question import AllocationLike, BoundLike, ScopeLike
 from multiprune.report import Report
 from multiprune_torch.distributed.checks import processes_of, refuse_fsdp1
 from multiprune_torch.distributed.fsdp import reshard
@@ -37,7 +39,7 @@ __all__ = ["prune_model", "refresh_model", "remove_all", "undo"]
 
 def prune_model(
     model: nn.Module,
-    method: Any = L1Unstructured,
+    method: type[torch_prune.BasePruningMethod] = L1Unstructured,
     importance_scores: Mapping[str, Any] | None = None,
     *,
     amount: float | None = None,
@@ -47,12 +49,12 @@ def prune_model(
     include: str | Iterable[str] = "*",
     exclude: str | Iterable[str] = (),
     where: Callable[[str, torch.Tensor], bool] | None = None,
-    scope: Any = "global",
+    scope: ScopeLike = "global",
     dim: int | None = None,
-    keep_at_least: Any = None,
-    prune_at_most: Any = None,
-    prune_at_least: Any = None,
-    allocation: Any = None,
+    keep_at_least: BoundLike = None,
+    prune_at_most: BoundLike = None,
+    prune_at_least: BoundLike = None,
+    allocation: AllocationLike = None,
     mask_dtype: torch.dtype | None = None,
     keep_dense: bool = False,
     process_group: Any = None,
