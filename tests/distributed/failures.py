@@ -64,7 +64,7 @@ def case_amounts_that_differ():
 
 def case_methods_and_seeds_that_differ():
     model = nets.fsdp(nets.net())
-    options = {"pruning_method": prune.RandomUnstructured, "amount": 3}
+    options = {"method": prune.RandomUnstructured, "amount": 3}
     refused(model, ProcessesError, "the method", "seed=3", seed=3 if RANK == 3 else 1, **options)
 
 
@@ -185,7 +185,7 @@ def case_a_method_of_ones_own():
             return default_mask
 
     model = nets.fsdp(nets.net())
-    refused(model, PruningTypeError, "Own", pruning_method=Own, amount=0.5)
+    refused(model, PruningTypeError, "Own", method=Own, amount=0.5)
 
 
 def case_a_method_applied_by_one_process():

@@ -19,7 +19,7 @@ from multiprune.question import Question
 from multiprune.scope import Pools
 
 CALLS, BYTES = 12, 128 << 10
-RANDOM = {"pruning_method": prune.RandomUnstructured}
+RANDOM = {"method": prune.RandomUnstructured}
 
 
 class Collectives(TorchDispatchMode):

@@ -85,8 +85,8 @@ QUESTIONS = [
     {"amount": 0.8, "keep_at_least": 0.5},
     {"amount": 0.5, "prune_at_most": 0.55, "prune_at_least": {"0": 10}},
     {"amount": 0.5, "allocation": "erk"},
-    {"amount": 0.3, "pruning_method": multiprune.RandomUnstructured, "seed": 11},
-    {"scope": "row", "amount": 3, "pruning_method": multiprune.RandomUnstructured, "seed": 1},
+    {"amount": 0.3, "method": multiprune.RandomUnstructured, "seed": 11},
+    {"scope": "row", "amount": 3, "method": multiprune.RandomUnstructured, "seed": 1},
 ]
 
 
