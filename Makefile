@@ -5,13 +5,17 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 NUMPY_ONLY := .venv-numpy
 
-.PHONY: demo test lint bench conformance laws mutation test-numpy clean
+.PHONY: demo test test-all lint bench conformance laws mutation test-numpy clean
 
 demo: $(READY)
 	$(PYTHON) demo/run.py
 
+# What a change breaks, in minutes; and everything: meshes, processes, programs compiled by the dozen.
 test: $(READY)
-	$(PYTHON) -m pytest -q -n 2
+	$(PYTHON) -m pytest -q -n 2 -m "not slow"
+
+test-all: test
+	$(PYTHON) -m pytest -q -n 2 -m slow
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

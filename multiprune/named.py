@@ -75,8 +75,8 @@ class Named:
             )
         matched: list[Any] = [arrays.get(name) for name in self.names]
         for name, array, tensor in zip(self.names, matched, self.values, strict=True):
-            if optional and array is None:
-                continue
+            if optional and (array is None or _is_numpy(array)):
+                continue  # masks may lie on the host: `masks` converts them
             if not is_array(array) or not _is_of(array, tensor):
                 error = MaskError if what == "masks" else ScoresTypeError
                 raise error(
@@ -100,9 +100,13 @@ class Named:
             If they do not belong to the tensors.
         """
         matched = self.matching(masks, "masks", optional=True)
-        for name, tensor, mask in zip(self.names, self.values, matched, strict=True):
+        for i, (name, tensor, mask) in enumerate(
+            zip(self.names, self.values, matched, strict=True)
+        ):
             if mask is not None:
                 check_mask(mask, tensor, name, xp=namespace_of(mask))
+                if not _is_of(mask, tensor):
+                    matched[i] = namespace_of(tensor).asarray(mask)
         return matched
 
     def rebuild(self, values: list[Array]) -> Any:
@@ -119,7 +123,7 @@ def named(tensors: Any) -> Named:
     Raises
     ------
     ParametersTypeError
-        If it is no sequence or mapping with text for names (a TypeError).
+        If it is not a sequence or mapping with text for names (a TypeError).
     ParametersError
         If it is empty (a ValueError).
 
@@ -171,6 +175,10 @@ def _is_of(array: Array, tensor: Array) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _is_numpy(array: Any) -> bool:
+    return type(array).__module__ == "numpy" and type(array).__name__ == "ndarray"
 
 
 def _kind(array: Any) -> str:

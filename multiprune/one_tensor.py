@@ -66,8 +66,8 @@ def mask_of(
         check_mask(mask, tensor, "tensor", xp=xp)
     if isinstance(method, CustomFromMask):
         check_mask(method.mask, tensor, "tensor", xp=xp)
-        given = xp.astype(method.mask, xp.bool)
-        return given if mask is None else given & xp.astype(mask, xp.bool)
+        own = xp.astype(method.mask, xp.bool)
+        return own if mask is None else own & xp.astype(mask, xp.bool)
     if not isinstance(method, (LnStructured, RandomStructured)):
         return plan([ranked], Question(method.target), method, [mask]).keep(0, tensor)[0]
     dim = check_dim(tensor.shape, method.dim)

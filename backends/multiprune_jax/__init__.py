@@ -3,6 +3,8 @@
 The names of torch, where they mean the same; `keep_pruned` holds zeros in training.
 """
 
+from typing import Any
+
 from multiprune import (
     CustomFromMask,
     Identity,
@@ -12,6 +14,7 @@ from multiprune import (
     RandomUnstructured,
 )
 from multiprune import errors as _errors
+from multiprune.deprecated import moved
 from multiprune.errors import *  # noqa: F403 - all of them
 from multiprune.packed import MaskFileError
 from multiprune_jax.backend import backend
@@ -45,3 +48,8 @@ __all__ = [
     "to_bcoo",
 ]
 __all__ += _errors.__all__
+
+
+def __getattr__(name: str) -> Any:
+    """Find what has another name now, with a warning."""
+    return moved(__name__, name, __name__, {"Pruned": "PrunedTree"})

@@ -201,7 +201,7 @@ def _chosen(
         rule = "where(path, leaf) chose none" if where else "none is floating with ndim >= 2"
         raise ParametersError(
             f"params have no leaf to prune: {rule} of {seen[:20]}. Rule: there is at least one "
-            "[ERR-03]. Pass where=lambda path, leaf: ..., say."
+            "[ERR-03]. Pass where=lambda path, leaf: ..., for example."
         )
     return chosen
 

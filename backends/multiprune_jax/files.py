@@ -78,7 +78,7 @@ def load_masks(path: str | os.PathLike[str], like: Any = None) -> Any:
     Raises
     ------
     MaskFileError
-        If the file is damaged, or is none of masks (a ValueError).
+        If the file is damaged, or is not a mask file (a ValueError).
     MaskError, MaskShapeError
         If a mask matches no leaf of `like`, or has another shape (ValueErrors).
 
@@ -102,10 +102,10 @@ def load_masks(path: str | os.PathLike[str], like: Any = None) -> Any:
                 f"{os.fspath(path)} holds {name} as {array.dtype}{list(array.shape)}. Rule: packed "
                 "masks are one-dimensional U8 tensors [FILE-04]."
             )
-    found = decode({name: array.tobytes() for name, array in packed.items()}, metadata)
+    decoded = decode({name: array.tobytes() for name, array in packed.items()}, metadata)
     masks = {
         name: np.frombuffer(bits, dtype=np.bool_).reshape(shape)
-        for name, (shape, bits) in found.items()
+        for name, (shape, bits) in decoded.items()
     }
     if like is None:
         return {name: jnp.array(mask) for name, mask in masks.items()}

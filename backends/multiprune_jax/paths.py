@@ -32,7 +32,7 @@ class Tree:
     Attributes
     ----------
     leaves : dict
-        Every leaf by its canonical name, in the tree's own order; None is no leaf.
+        Every leaf by its canonical name, in the tree's own order; None is not a leaf.
     left_out : list of str
         Names of places, leaves or whole branches, that hold None or `optax.MaskedNode`: they were
         taken out of this tree on purpose.
@@ -45,9 +45,9 @@ class Tree:
 
     def __init__(self, tree: Any) -> None:
         out: list[tuple[str, ...]] = []
-        found = list(self._walk(tree, (), out))
+        named = list(self._walk(tree, (), out))
         self._structure = jax.tree_util.tree_structure(tree)
-        ways = [way for way, _ in found]
+        ways = [way for way, _ in named]
         if isinstance(tree, Mapping) and "params" in tree and not _is_a(tree, "flax", "State"):
             shorter = [_inside(way) for way in ways]
             if len(set(map("/".join, shorter))) == len(ways):
@@ -61,7 +61,7 @@ class Tree:
                 'lead to it, joined by "/", and each by its own name [TIE-04]. Rename a key that '
                 'holds "/".'
             )
-        self.leaves = dict(zip(names, (leaf for _, leaf in found), strict=True))
+        self.leaves = dict(zip(names, (leaf for _, leaf in named), strict=True))
 
     def replace(self, values: Mapping[str, Any], *, others: Any = None, keep: bool = False) -> Any:
         """Return a tree of the same structure with new leaves.

@@ -103,8 +103,8 @@ def prune_pools(
     for i, (column, pool) in enumerate(zip(columns, members.of, strict=True)):
         shapes = [scores[leaf].shape for leaf in column.leaves]
         border = cuts.borders[i : i + 1]
-        found = column.keep(cuts.threshold[pool : pool + 1], border, shapes)
-        kept.update(zip(column.leaves, found, strict=True))
+        leaf_masks = column.keep(cuts.threshold[pool : pool + 1], border, shapes)
+        kept.update(zip(column.leaves, leaf_masks, strict=True))
     return [kept[i] for i in range(len(scores))], cuts
 
 
@@ -189,8 +189,8 @@ def mask_of(
     Clauses METH-01 to METH-11.
     """
     if isinstance(method, CustomFromMask):
-        given = as_mask(method.mask, "the given mask")
-        return given if mask is None else given & mask
+        own = as_mask(method.mask, "the given mask")
+        return own if mask is None else own & mask
     if not isinstance(method, LnStructured | RandomStructured):
         return rank([scores], Question(method.target), method, [mask], ["0"])[0]
     dim = check_dim(leaf.shape, method.dim)

@@ -162,8 +162,8 @@ def traced_cuts(
     def one_digit(search: _Search) -> _Search:
         in_key = search.step < for_key
         keys, place, at = search.trials
-        found = _counts(columns, members, keys, at)
-        counts = jnp.concatenate([search.below[None], found, search.upto[None]])
+        before_trials = _counts(columns, members, keys, at)
+        counts = jnp.concatenate([search.below[None], before_trials, search.upto[None]])
         edges = sums(counts)
         settled, count = search.settled, search.wanted
         if asked.total is None:

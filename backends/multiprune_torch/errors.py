@@ -27,17 +27,17 @@ class NoParameterError(MultipruneError, AttributeError, TypeError):
 
 
 class UnprunableError(MultipruneError, TypeError, ValueError):
-    """A name is no plain parameter: a buffer, a tensor, parametrized, lazy, sparse, or meta."""
+    """A name is not a plain parameter: a buffer, a tensor, parametrized, lazy, sparse, or meta."""
 
     kind = "no-such-parameter"
 
 
 class DimTypeError(DimError, TypeError):
-    """A dimension is no int."""
+    """A dimension is not an int."""
 
 
 class MaskTypeError(MaskError, TypeError):
-    """A mask is no dense tensor with values."""
+    """A mask is not a dense tensor with values."""
 
 
 class ScriptError(MultipruneError, AttributeError):

@@ -28,7 +28,7 @@ class Storage:
         Parameters
         ----------
         pairs : iterable of (nn.Module, str)
-            What is no pair is passed over: it is refused elsewhere.
+            What is not a pair is passed over: it is refused elsewhere.
         group : torch.distributed.ProcessGroup, optional
             All processes by default.
         plain : bool

@@ -1,4 +1,4 @@
-"""Room: files into memory. For those who want arrays, and have the memory."""
+"""Files into memory. For those who want arrays, and have the memory."""
 
 from __future__ import annotations
 

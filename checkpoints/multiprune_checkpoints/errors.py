@@ -1,4 +1,4 @@
-"""Room: the errors of files. Amounts, masks and scores have theirs in `multiprune.errors`."""
+"""The errors of files. Amounts, masks and scores have theirs in `multiprune.errors`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room: masks in a file, one bit an entry, read and written by blocks.
+"""Masks in a file, one bit an entry, read and written by blocks.
 
 What the bits mean is decided in `multiprune.packed`; this room only keeps them out of memory.
 Clauses: FILE-01 to FILE-06, MASK-03 to MASK-05.
@@ -144,11 +144,11 @@ def _checked(source: SourceFile, stored: list[Stored], where: str) -> PackedMask
     """Check all that a file of masks says of itself."""
     assert isinstance(source.layout, SafetensorsLayout)
     metadata = source.layout.header.metadata or {}
-    found = metadata.get("format"), metadata.get("version")
-    if found != (FORMAT, VERSION):
+    stated = metadata.get("format"), metadata.get("version")
+    if stated != (FORMAT, VERSION):
         raise MaskFileError(
-            f"{where} has format {found[0]!r} and version {found[1]!r}. Rule: they are {FORMAT!r} "
-            f"and {VERSION!r} [FILE-06]. Is it a file of masks?"
+            f"{where} has format {stated[0]!r} and version {stated[1]!r}. Rule: they are "
+            f"{FORMAT!r} and {VERSION!r} [FILE-06]. Is it a file of masks?"
         )
     shapes = _shapes(metadata.get("shapes", ""), where)
     if set(shapes) != {mask.name for mask in stored}:

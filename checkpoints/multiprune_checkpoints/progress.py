@@ -1,4 +1,4 @@
-"""Room: how far a run is. A leaf."""
+"""How far a run is. A leaf."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room: what a pruning of a checkpoint did, as a value. Text and Python numbers only."""
+"""What a pruning of a checkpoint did, as a value. Text and Python numbers only."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def zipped(text: bytes, **members: bytes) -> bytes:
 
 
 HOSTILE_TORCH = {
-    "old format": (pickle.dumps(0x1950A86A20F9469CFC6C), "no archive"),
+    "old format": (pickle.dumps(0x1950A86A20F9469CFC6C), "not an archive"),
     "code": (zipped(pickle.dumps({"a": _Evil()})), "system"),
     "code by name": (zipped(b"cos\nsystem\n(S'touch pwned'\ntR."), "os.system"),
     "eval": (zipped(b"cbuiltins\neval\n(S'1'\ntR."), "builtins.eval"),

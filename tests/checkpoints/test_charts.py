@@ -110,7 +110,7 @@ def test_a_threshold_is_shown_only_where_it_is_one_of_the_weights(how, tmp_path)
         "signed": {"signed": True},
         "prior": {},
     }[how]
-    if how == "prior":  # large weights are gone already, and that is no contradiction
+    if how == "prior":  # large weights are gone already, and that is not a contradiction
         *_, first, _ = pruned(tmp_path, tensors, amount=0.3, method="random", seed=3)
         options = {"masks": first.rename(tmp_path / "first.safetensors")}
     source, out, *_ = pruned(tmp_path, tensors, amount=0.5, **options)

@@ -39,7 +39,7 @@ HOSTILE = {
     "many lists": (raw_file(b'{"a":{"x":[' + b"[]," * 100_000 + b"[]]}}"), "nests as the format"),
     "long shape": (raw_file({"a": tensor(shape=[1] * 100_000)}, D), "takes"),
     "long number": (raw_file(b'{"a":' + b"9" * 10_000 + b"}"), "cannot be read"),
-    "NaN": (raw_file(b'{"a": NaN}'), "NaN is no JSON"),
+    "NaN": (raw_file(b'{"a": NaN}'), "NaN is not JSON"),
     "twice": (raw_file(b'{"a": %s, "a": %s}' % ((json.dumps(tensor()).encode(),) * 2), D), "twice"),
     "key twice": (raw_file(b'{"a": {"dtype":"F32","dtype":"F32"}}', D), "twice"),
     "data behind JSON": (raw_file(b"{} {}"), "follows the end"),

@@ -62,6 +62,7 @@ def test_memory_is_bounded(what, tmp_path):
 
 @linux
 @pytest.mark.parametrize("bomb", ["lists", "pairs", "tensors", "metadata", "wide"])
+@pytest.mark.slow
 def test_bombs_stay_small(bomb, tmp_path):
     """Headers of tens of megabytes that a JSON parser would make gigabytes of."""
     entry = '"dtype":"U8","shape":[0],"data_offsets":[0,0]'

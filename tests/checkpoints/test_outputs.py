@@ -59,6 +59,7 @@ def start(source, target, masks):
 
 
 @pytest.mark.parametrize("mode", ["file", "shards", "file in place", "shards in place"])
+@pytest.mark.slow
 def test_a_process_killed_at_any_moment_leaves_all_whole(mode, tmp_path):
     in_place = "in place" in mode
     source, output = make(tmp_path / "original", mode)

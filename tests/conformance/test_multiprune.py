@@ -47,6 +47,7 @@ def test_the_drop_in_is_green():
         ("UnderJit", ["SCOPE-03", "GROUP-05", "BOUND-01/ties", "BOUND-01/recut", "ALLOC-03"]),
     ],
 )
+@pytest.mark.slow
 def test_jax_is_green(name, only):
     """In a process of its own, for the adapter turns JAX's 64 bits on; under jit a few compile."""
     pytest.importorskip("jax")

@@ -9,6 +9,7 @@ import sys
 
 import ml_dtypes
 import numpy as np
+import pytest
 from launch import HERE, PATHS, torchrun
 from multiprune_checkpoints import prune_checkpoint
 from multiprune_conformance import oracle
@@ -36,6 +37,7 @@ for path in sys.argv[2:]:
 """
 
 
+@pytest.mark.slow
 def test_processes_a_mesh_and_a_file_have_one_digest(tmp_path):
     rng = np.random.default_rng(3)
     numbers = {n: (rng.standard_normal(s) * 4).round() for n, s in SHAPES.items()}

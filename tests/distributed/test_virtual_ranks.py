@@ -40,6 +40,7 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.slow
 def test_masks_on_virtual_ranks_are_the_oracles():
     done = run(str(HERE / "virtual.py"), "--cases", "800", "--seed", "3")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -47,6 +48,7 @@ def test_masks_on_virtual_ranks_are_the_oracles():
 
 
 @pytest.mark.parametrize("bug", list(PATCHES))
+@pytest.mark.slow
 def test_a_bug_is_seen(bug):
     done = run("-c", WRONG.format(patch=PATCHES[bug], script=str(HERE / "virtual.py")))
     assert done.returncode == 1, done.stdout + done.stderr

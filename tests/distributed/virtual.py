@@ -96,7 +96,7 @@ def _placement(draw: random.Random, dims: int) -> Any:
 
 
 def cut_by(way: Way, tensor: torch.Tensor, rank: int) -> torch.Tensor:
-    """Cut a tensor by torch's own chunks, and take a rank's; none where it is no member."""
+    """Cut a tensor by torch's own chunks, and take a rank's; none where it is not a member."""
     if way.meshes is None:
         return tensor
     here = Mesh(way.meshes[rank], rank).here

@@ -40,6 +40,7 @@ def test_user_code_runs(tmp_path):
     assert user.on_files(tmp_path).report.sparsity == 0.5
 
 
+@pytest.mark.slow
 def test_mypy_sees_mistakes(tmp_path):
     script = tmp_path / "mistakes.py"
     head = ["import multiprune", "import numpy as np", "from torch import nn"]

@@ -101,7 +101,7 @@ CASES = {
         given(lambda net: [(net.plain, "weight"), ("plain", "weight")]),
         ["parameters[1]", "('plain', 'weight')", PAIRS],
     ),
-    "a name that is no text": (given(lambda net: [(net.plain, 0)]), ["0", PAIRS]),
+    "a name that is not text": (given(lambda net: [(net.plain, 0)]), ["0", PAIRS]),
     "a triple": (given(lambda net: [(net.plain, "weight", 1)]), ["parameters[0]", PAIRS]),
     "a missing name": (
         on("plain", "wieght"),
@@ -170,7 +170,7 @@ CASES = {
     ),
     "scores of booleans": (
         scored(lambda net: {(net.plain, "weight"): torch.ones(5, 3) > 0}),
-        ["bool", "NUM-13", "A mask is no score"],
+        ["bool", "NUM-13", "A mask is not a score"],
     ),
     "local scores": (
         [lambda net: prune.l1_unstructured(net.pruned, "weight", 1, torch.rand(3, 5))],

@@ -38,7 +38,7 @@ def processes_of(pairs: Any, group: Any = None, *, plain: bool = True) -> Proces
     Parameters
     ----------
     pairs : iterable of (nn.Module, str)
-        What is none is passed over: it is refused elsewhere.
+        What is not a pair is passed over: it is refused elsewhere.
     group : torch.distributed.ProcessGroup, optional
         All processes by default.
     plain : bool

@@ -90,7 +90,7 @@ class ShardedEntries:
         ]
 
     def own(self, owners: Sequence[int], seed: int | None) -> None:
-        """Settle who counts what, and by which keys.
+        """Settle which process counts what, and by which keys.
 
         Parameters
         ----------

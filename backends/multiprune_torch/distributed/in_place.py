@@ -131,8 +131,8 @@ class InPlace:
     @property
     def kept(self) -> torch.Tensor | None:
         """The dense values, if they were kept under the present mask."""
-        told = self.dense is not None and _digest(self.mask) == self.kept_under
-        return self.dense if told else None
+        is_current = self.dense is not None and _digest(self.mask) == self.kept_under
+        return self.dense if is_current else None
 
     def _loaded(self, *_: Any) -> None:
         """Follow a loaded state, and mask it; dense values of other weights are no use for it."""

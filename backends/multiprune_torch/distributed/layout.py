@@ -1,4 +1,4 @@
-"""Where the entries of a process lie in a sharded tensor, and who counts them.
+"""Where the entries of a process lie in a sharded tensor, and which process counts them.
 
 A placement cuts single dimensions, so what a process holds is a list of indices for each
 dimension, and an entry's position follows from them: nothing needs to be contiguous.
@@ -198,11 +198,11 @@ def layout_of(tensor: Any, rank: int, where: str) -> Layout:
                 indices[dim] = indices[dim][here[axis] * step : (here[axis] + 1) * step]
     copies = [c for c, p in zip(here, placements, strict=True) if p.is_replicate()]
     layout = Layout(shape, tuple(indices), copy, not any(copies))
-    found = tuple(tensor.to_local().shape)
+    local_shape = tuple(tensor.to_local().shape)
     expected = tuple(map(len, layout.indices))
-    if prod(found) != layout.size or (layout.size and found != expected):
+    if prod(local_shape) != layout.size or (layout.size and local_shape != expected):
         raise LayoutError(
-            f"{where} has a local shard of shape {found}, placed as {list(placements)} of "
+            f"{where} has a local shard of shape {local_shape}, placed as {list(placements)} of "
             f"{shape} it has {expected}. Rule: a shard is what its placements say [SHARD-02]. Was "
             "it made by from_local without shape= and stride=, or its data replaced?"
         )

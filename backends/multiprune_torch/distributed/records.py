@@ -22,10 +22,10 @@ _watching: list[Any] = []
 def held(module: nn.Module, name: str | None = None) -> list[InPlace]:
     """Return what is pruned in place in a module: all of it, or by one name."""
     records = module.__dict__.get(RECORDS, {})
-    found = [r for n, r in records.items() if name in (None, n)]
-    for record in found:
+    held_here = [r for n, r in records.items() if name in (None, n)]
+    for record in held_here:
         record.follow()
-    return found
+    return held_here
 
 
 def record_of(module: nn.Module, name: str) -> InPlace | None:

@@ -44,7 +44,7 @@ def load_masks(path: Any, *old: Any, **options: Any) -> Any:
     Raises
     ------
     MaskFileError
-        If the file is damaged, or is none of masks (a ValueError).
+        If the file is damaged, or is not a mask file (a ValueError).
 
     Notes
     -----

@@ -68,7 +68,7 @@ def save_masks(model: nn.Module, path: str | os.PathLike[str], *, process_group:
         layouts = {name: layout_of(masks[name], rank, name) for name in sorted(masks)}
         agreed["the masks"] = "\n".join(f"{n} of {layout.shape}" for n, layout in layouts.items())
     owned = _owned(processes, layouts)
-    found = ""
+    sha256 = ""
     with _pending(path, processes) as part:
         file: BinaryIO | None = None
         with together(processes):
@@ -89,15 +89,15 @@ def save_masks(model: nn.Module, path: str | os.PathLike[str], *, process_group:
                 raise full
             if file is not None:
                 file.flush()
-                found = digest(_Packed(part, layouts))
+                sha256 = digest(_Packed(part, layouts))
                 file.seek(0)
-                file.write(_header(layouts, found))
+                file.write(_header(layouts, sha256))
                 file.close()
                 os.replace(part, path)
     if processes is not None:
-        words = [int(found[i : i + 8] or "0", 16) for i in range(0, 64, 8)]
-        found = "".join(f"{word:08x}" for word in processes.sum(words))
-    return found
+        words = [int(sha256[i : i + 8] or "0", 16) for i in range(0, 64, 8)]
+        sha256 = "".join(f"{word:08x}" for word in processes.sum(words))
+    return sha256
 
 
 @contextmanager

@@ -50,13 +50,13 @@ class MaskFile(Mapping[str, Any]):
             raise self.error("has no shapes", "they are a JSON object by name [FILE-05]") from None
         for name in {*self.shapes, *self.slices}:
             length = -(-prod(self.shapes.get(name, ())) // 8)
-            found = self.slices.get(name)
-            if found is None or name not in self.shapes or found.get_shape() != [length]:
+            stored = self.slices.get(name)
+            if stored is None or name not in self.shapes or stored.get_shape() != [length]:
                 raise self.error(
                     f"has no {length} bytes for {name}", "every shape has its mask [FILE-06]"
                 )
-            if found.get_dtype() != "U8":
-                raise self.error(f"holds {name} as {found.get_dtype()}", "masks are U8 [FILE-04]")
+            if stored.get_dtype() != "U8":
+                raise self.error(f"holds {name} as {stored.get_dtype()}", "masks are U8 [FILE-04]")
 
     def error(self, what: str, rule: str) -> MaskFileError:
         """Say what is wrong with the file."""

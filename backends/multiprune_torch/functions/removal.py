@@ -52,16 +52,16 @@ def remove(module: nn.Module, name: str) -> nn.Module:
     Clauses REP-06, REP-07. Source: ``torch.nn.utils.prune.remove``.
     """
     module, name = locate(module, name)
-    found, in_place = find_hook(module, name), storage().record_of(module, name)
+    keyed_hook, in_place = find_hook(module, name), storage().record_of(module, name)
     if in_place is not None:
         in_place.end()
         return module
-    if found is None:
+    if keyed_hook is None:
         raise NotPrunedError(
             f"Parameter {name!r} of module {type(module).__name__} has to be pruned before pruning "
             "can be removed. Rule: remove takes the module and the name that were pruned [REP-07]."
         )
-    key, hook = found
+    key, hook = keyed_hook
     storage().refuse_unsharded(read(module, name))
     with all_or_nothing([module]):
         hook.remove(module)

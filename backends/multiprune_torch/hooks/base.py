@@ -219,7 +219,7 @@ class PruningContainer(BasePruningMethod, torch_prune.PruningContainer):
         Raises
         ------
         TypeError, ValueError
-            If it is no pruning method, or prunes a parameter of another name.
+            If it is not a pruning method, or prunes a parameter of another name.
         """
         if "_tensor_name" not in self.__dict__ and isinstance(
             method, torch_prune.BasePruningMethod

@@ -126,13 +126,13 @@ class PrunedBuffers(dict[str, Any]):
         return twin
 
     def _handed_over(self, name: str) -> bool:
-        """Whether torch's own functions took the pruning over: its hook is no more ours.
+        """Whether torch's own functions took the pruning over: its hook is no longer ours.
 
         They assign and delete the name as an attribute. There is nothing to do then, since what
         they would store is what is computed here.
         """
-        found = find_hook(self.module, name)
-        return found is None or found[1] is not self.hooks[name]
+        keyed_hook = find_hook(self.module, name)
+        return keyed_hook is None or keyed_hook[1] is not self.hooks[name]
 
 
 def _empty() -> PrunedBuffers:

@@ -189,7 +189,7 @@ class CustomFromMask(BasePruningMethod, torch_prune.CustomFromMask):
         Raises
         ------
         MaskShapeError, MaskTypeError, MaskError
-            If it has another shape, is no dense tensor, or has other values than 0 and 1
+            If it has another shape, is not a dense tensor, or has other values than 0 and 1
             (ValueErrors).
         """
         mask = as_mask(self.mask)
@@ -225,7 +225,7 @@ def as_mask(given: Any) -> torch.Tensor:
     Raises
     ------
     MaskTypeError
-        If it is no dense tensor with values, nor what becomes one (a TypeError and a ValueError).
+        If it neither is nor becomes a dense tensor with values (a TypeError and a ValueError).
     """
     try:
         mask = torch.as_tensor(given)
@@ -234,8 +234,8 @@ def as_mask(given: Any) -> torch.Tensor:
     if mask is None or mask.layout != torch.strided or mask.is_meta:
         raise MaskTypeError(
             f"the mask is {show(given)}. Rule: a mask is a dense tensor of 0 and 1 with values, or "
-            "what torch.as_tensor takes [MASK-03]. Pass torch.ones_like(weight), say, with zeros "
-            "where entries go."
+            "what torch.as_tensor takes [MASK-03]. Start from torch.ones_like(weight), and "
+            "write zeros where entries are pruned."
         )
     return mask
 

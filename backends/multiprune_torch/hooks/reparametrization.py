@@ -1,7 +1,7 @@
 """Where a mask is kept in a module, and how its pruned value is read.
 
 A pruned parameter `name` stands as the parameter `name_orig` (the same object) and the buffer
-`name_mask`. The name itself is no stored tensor: whoever reads ``module.name`` gets the current
+`name_mask`. The name itself is not a stored tensor: whoever reads ``module.name`` gets the current
 original under the current mask, in or out of a forward. `PrunedBuffers` answers for it, since
 ``nn.Module`` asks its buffers for names that are no attributes; so the module keeps its class, can
 be copied and pickled at any time, and holds no tensor that could go stale.
@@ -49,11 +49,11 @@ def install(module: nn.Module, name: str, mask: torch.Tensor, hook: Any) -> None
     dict.__setitem__(buffers, name + "_mask", mask)
     buffers.hooks[name] = hook
     buffers.values_read.clear()
-    found = find_hook(module, name)
-    if found is None:
+    keyed_hook = find_hook(module, name)
+    if keyed_hook is None:
         module.register_forward_pre_hook(hook)
     else:
-        module._forward_pre_hooks[found[0]] = hook  # in its place: the order of hooks is kept
+        module._forward_pre_hooks[keyed_hook[0]] = hook  # in its place: the order of hooks is kept
     refresh(module)
 
 

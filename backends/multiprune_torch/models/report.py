@@ -75,13 +75,13 @@ def report(
 def report_of(model: nn.Module, asked: Report, process_group: Any) -> Report:
     """Count what is pruned, and report it beside what is known of the last pruning."""
     known = {t.name: (t.threshold, t.held) for t in asked.tensors}
-    found = _pruned(model)
-    counts = _counts([(orig, mask) for _, orig, mask in found], process_group)
+    parameters = _pruned(model)
+    counts = _counts([(orig, mask) for _, orig, mask in parameters], process_group)
     rows = [
         TensorReport(
             full, tuple(orig.shape), orig.numel(), pruned, bad, *known.get(full, (None, ""))
         )
-        for (full, orig, _), (pruned, bad) in zip(found, counts, strict=True)
+        for (full, orig, _), (pruned, bad) in zip(parameters, counts, strict=True)
     ]
     return replace(asked, tensors=rows)
 

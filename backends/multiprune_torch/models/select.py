@@ -153,12 +153,12 @@ def pruned_places(model: nn.Module) -> list[tuple[str, Place]]:
 
 def held_names(model: nn.Module) -> list[tuple[str, InPlace]]:
     """Return what is pruned in place by every full name that it has, in the order of modules."""
-    found = [
+    named = [
         (f"{path}.{name}" if path else name, storage().record_of(module, name))
         for path, module in named_modules(model)
         for name in module._parameters
     ]
-    return [(full, record) for full, record in found if record is not None]
+    return [(full, record) for full, record in named if record is not None]
 
 
 def held_places(model: nn.Module) -> list[tuple[str, InPlace]]:

@@ -192,15 +192,15 @@ def _write(
     `write` may store the mask of column i in a faster way, and says whether it did.
     """
     engine: Any = plan.engine
-    given = list(zip(likes, dtypes, strict=True))
-    masks = [torch.empty(like.shape, dtype=dtype, device=like.device) for like, dtype in given]
+    wanted = list(zip(likes, dtypes, strict=True))
+    masks = [torch.empty(like.shape, dtype=dtype, device=like.device) for like, dtype in wanted]
     if isinstance(engine, OnDevice):
         engine.write_all(plan.cuts, masks)
     else:
         for i, mask in enumerate(masks):
             if not write(i, mask):
                 engine.write(i, plan.cuts, mask)
-    for i, (like, dtype) in enumerate(given):
+    for i, (like, dtype) in enumerate(wanted):
         if not like.is_contiguous():
             masks[i] = torch.empty_like(like, dtype=dtype).copy_(masks[i])
     return masks

@@ -99,7 +99,7 @@ class Stream:
 
 
 def channel_draws(n: int) -> torch.Tensor:
-    """Draw one number for each of `n` channels from torch's generator: the smallest go first.
+    """Draw a number for each of `n` channels from torch's generator: the smallest are pruned first.
 
     Returns
     -------

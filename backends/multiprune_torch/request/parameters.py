@@ -83,11 +83,11 @@ def read(module: Any, name: Any, where: str = "") -> Place:
     Raises
     ------
     ParametersTypeError
-        If it is no module and no text (a TypeError).
+        If it is not a module, or the name not text (a TypeError).
     NoParameterError
         If there is no such parameter (an AttributeError and a TypeError).
     UnprunableError
-        If it is no plain dense parameter (a TypeError and a ValueError).
+        If it is not a plain dense parameter (a TypeError and a ValueError).
     NameTakenError
         If ``name_orig`` or ``name_mask`` is the user's own (a ValueError and a KeyError).
 
@@ -96,9 +96,9 @@ def read(module: Any, name: Any, where: str = "") -> Place:
     Clauses ERR-04 to ERR-06, DEV-14, DEV-15, DEV-52.
     """
     module, name = locate(module, name)
-    found = find_hook(module, name)
-    if found is not None:
-        return _read_pruned(module, name, found[1], where)
+    keyed_hook = find_hook(module, name)
+    if keyed_hook is not None:
+        return _read_pruned(module, name, keyed_hook[1], where)
     parameter = module._parameters.get(name)
     if parameter is None:
         raise not_found(module, name)
@@ -126,7 +126,7 @@ def locate(module: Any, name: Any) -> tuple[nn.Module, str]:
     Raises
     ------
     ParametersTypeError
-        If it is no module and no text (a TypeError).
+        If it is not a module, or the name not text (a TypeError).
     NoParameterError
         If a dotted name leads nowhere (an AttributeError and a TypeError).
 

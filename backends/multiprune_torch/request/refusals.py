@@ -25,7 +25,7 @@ def check_model(model: Any) -> None:
     Raises
     ------
     ParametersTypeError
-        If it is none (a TypeError).
+        If it is not one (a TypeError).
     """
     if not isinstance(model, nn.Module):
         raise ParametersTypeError(
@@ -40,7 +40,7 @@ def not_found(module: nn.Module, name: str) -> Exception:
     if name in module._parameters:
         return NoParameterError(
             f"{where} is None. Rule: there must be a parameter to prune [ERR-04]. The layer was "
-            "made without it (bias=False, say): leave the pair out."
+            "made without it (for example bias=False): leave the pair out."
         )
     parametrized = getattr(module, "parametrizations", None)
     if isinstance(parametrized, nn.Module) and hasattr(parametrized, name):

@@ -38,13 +38,13 @@ def match_scores(places: Sequence[Place], scores: Any) -> list[torch.Tensor] | N
     if scores is None:
         return None
     check_table(scores)
-    given = {_known_as(key): value for key, value in scores.items()}
+    by_pair = {_known_as(key): value for key, value in scores.items()}
     found: list[torch.Tensor] = []
     known = set()
     for place in places:
         keys = [(id(p.module), p.name) for p in (place, *place.shared)]
         known.update(keys)
-        value = next((given[k] for k in keys if k in given), None)
+        value = next((by_pair[k] for k in keys if k in by_pair), None)
         if value is None:
             raise ScoresError(
                 f"importance_scores has none for {place}. Rule: scores are given for every "
@@ -67,7 +67,7 @@ def check_table(scores: Any) -> None:
     Raises
     ------
     ScoresTypeError
-        If they are none (a TypeError).
+        If they are not a dict (a TypeError).
 
     Notes
     -----
@@ -145,5 +145,5 @@ def check_rankable(places: Sequence[Place], scores: Sequence[torch.Tensor]) -> N
     try:
         promote(first)
     except DtypeError as error:
-        given = ", ".join(f"{name} for {place}" for name, place in first.items())
-        raise DtypeError(f"{error} Given were {given}.") from None
+        listed = ", ".join(f"{name} for {place}" for name, place in first.items())
+        raise DtypeError(f"{error} Given were {listed}.") from None

@@ -1,4 +1,4 @@
-"""Room: where in a tensor the kept entries are, as kept fractions of blocks.
+"""Where in a tensor the kept entries are, as kept fractions of blocks.
 
 A mask drawn pixel by pixel shows moiré; means of blocks show heads, rows and columns.
 """

@@ -1,4 +1,4 @@
-"""Room: what a picture of a pruning shows, counted in one pass over files; nothing is drawn here.
+"""What a picture of a pruning shows, counted in one pass over files; nothing is drawn here.
 
 Clauses: MASK-04, NUM-02 to NUM-10.
 """
@@ -227,9 +227,9 @@ class _View:
 
 def _check_alike(after: Checkpoint, before: Checkpoint, chosen: Sequence[Stored]) -> None:
     for tensor in chosen:
-        found = before.tensors.get(tensor.name)
-        if found is None or (found.dtype, found.shape) != (tensor.dtype, tensor.shape):
-            held = "has none of that name" if found is None else f"{found.dtype} {found.shape}"
+        dense = before.tensors.get(tensor.name)
+        if dense is None or (dense.dtype, dense.shape) != (tensor.dtype, tensor.shape):
+            held = "has none of that name" if dense is None else f"{dense.dtype} {dense.shape}"
             raise CheckpointError(
                 f"{after.path} has {tensor.name!r} of {tensor.dtype} {tensor.shape}, {before.path} "
                 f"{held}. Rule: both are the same checkpoint, before and after. Is it another one?"

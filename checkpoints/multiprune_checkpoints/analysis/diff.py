@@ -1,4 +1,4 @@
-"""Room: two files side by side. Checkpoint against checkpoint, checkpoint against masks.
+"""Two files side by side. Checkpoint against checkpoint, checkpoint against masks.
 
 Clauses: REP-03, FILE-03.
 """

@@ -1,4 +1,4 @@
-"""Room: a histogram of weights from one pass, taken before anybody knows their range.
+"""A histogram of weights from one pass, taken before anybody knows their range.
 
 Entries are counted by the leading bits of their ordered keys, which are fine where weights are
 small, and become bins of equal width in the end.

@@ -1,4 +1,4 @@
-"""Room: what a checkpoint holds, from one pass over it; and what a pruning would do to it.
+"""What a checkpoint holds, from one pass over it; and what a pruning would do to it.
 
 Clauses: NUM-02 to NUM-08, TIE-01, TIE-04.
 """
@@ -44,7 +44,7 @@ class TensorFacts:
     zeros : int or None
         How many of them are zero, of either sign; None where the dtype is unknown.
     non_finite : int or None
-        How many are infinite or NaN; None where the dtype is no float.
+        How many are infinite or NaN; None where the dtype is not a float.
     selected : bool
         Whether prune would rank it, asked the same way.
     """

@@ -1,4 +1,4 @@
-"""Room: what prune has written to the metadata of a file, read back. A stranger may have made it.
+"""What prune has written to the metadata of a file, read back. A stranger may have made it.
 
 What cannot be understood counts as not there: nothing but a caption depends on it.
 """

@@ -1,4 +1,4 @@
-"""Room: every amount from one pass. Each tensor's histogram of leading digits is kept.
+"""Every amount from one pass. Each tensor's histogram of leading digits is kept.
 
 Counters are kept sparse, and coarser when there are too many, so that memory stays bounded.
 Clauses: RANK-02, TIE-01.
@@ -103,7 +103,7 @@ class SweepCounts:
             below, tied = int(counts[:place].sum()), 0
             if place < len(digits) and digits[place] == cut:
                 tied = int(counts[place])
-            # Of equal entries the first tensors' go first; of nearly equal ones nobody knows.
+            # Of equal entries those of the first tensors are pruned; of nearly equal ones any.
             gone = min(tied, left) if shift == 0 else round(tied * share)
             left -= gone if shift == 0 else 0
             pruned[name] = below + gone

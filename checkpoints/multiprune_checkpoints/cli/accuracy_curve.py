@@ -1,4 +1,4 @@
-"""Room: a curve of accuracy against sparsity that somebody measured, read from CSV or JSON."""
+"""A curve of accuracy against sparsity that somebody measured, read from CSV or JSON."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ def _from_csv(text: str) -> dict[str, list[float]]:
 def _from_json(text: str) -> Mapping[str, list[float]]:
     found: Any = json.loads(text)
     if not isinstance(found, dict) or not all(isinstance(v, list) for v in found.values()):
-        raise ValueError("it is no object of lists")
+        raise ValueError("it is not an object of lists")
     return {name: [float(value) for value in values] for name, values in found.items()}
 
 
 def _broken(path: Path, what: str) -> CheckpointError:
     return CheckpointError(
-        f"{path} is no curve: {what}. Rule: columns of numbers of one length, the first the "
+        f"{path} is not a curve: {what}. Rule: columns of numbers of one length, the first the "
         "sparsity, each other a measurement: CSV with a line of names, or a JSON object of lists."
     )

@@ -70,7 +70,7 @@ def inspect(
 
     targets = at or ([0.5, 0.8, 0.9, 0.95] if sweep else [])
     with watched() as progress:
-        found = inspect_checkpoint(
+        inspection = inspect_checkpoint(
             file,
             sweep=targets,
             include=include or (),
@@ -79,9 +79,9 @@ def inspect(
             progress=progress,
         )
     if json_:
-        print_json(found.as_dict())
+        print_json(inspection.as_dict())
     else:
-        show_inspection(found)
+        show_inspection(inspection)
 
 
 @app.command

@@ -1,4 +1,4 @@
-"""Room: the commands that set two things side by side, and leave with 1 where they differ."""
+"""The commands that set two things side by side, and leave with 1 where they differ."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def diff(a: Path, b: Path, *, json_: Json = False) -> None:
     from multiprune_checkpoints.cli.views import print_json, show_difference
 
     with watched() as progress:
-        found = diff_checkpoints(a, b, progress=progress)
+        difference = diff_checkpoints(a, b, progress=progress)
     if json_:
-        print_json(found.as_dict())
+        print_json(difference.as_dict())
     else:
-        show_difference(found)
-    _leave(found.same)
+        show_difference(difference)
+    _leave(difference.same)
 
 
 def verify(
@@ -59,12 +59,12 @@ def verify(
     from multiprune_checkpoints.cli.views import print_json, show_verdict
 
     with watched() as progress:
-        found = verify_checkpoint(file, masks, progress=progress)
+        verdict = verify_checkpoint(file, masks, progress=progress)
     if json_:
-        print_json(found.as_dict())
+        print_json(verdict.as_dict())
     else:
-        show_verdict(found)
-    _leave(found.ok)
+        show_verdict(verdict)
+    _leave(verdict.ok)
 
 
 def compare(
@@ -87,7 +87,7 @@ def compare(
     backends
         Their names, with commas.
     amount
-        How many entries go (1000), or the fraction of them (0.8).
+        How many entries are pruned (1000), or the fraction of them (0.8).
     sparsity
         The fraction of all entries that goes, instead of --amount.
     include
@@ -105,12 +105,12 @@ def compare(
 
     weights = load_weights(file, include=include or (), exclude=exclude or (), min_ndim=min_ndim)
     names = [name.strip() for name in backends.split(",")]
-    found = verify_backends(weights, amount=amount, sparsity=sparsity, backends=names)
+    verification = verify_backends(weights, amount=amount, sparsity=sparsity, backends=names)
     if json_:
-        print_json({"verdict": found.verdict, **json.loads(found.to_json())})
+        print_json({"verdict": verification.verdict, **json.loads(verification.to_json())})
     else:
-        print(f"{found}\n{found.verdict}")
-    _leave(found.verdict == "identical")
+        print(f"{verification}\n{verification.verdict}")
+    _leave(verification.verdict == "identical")
 
 
 def _leave(same: bool) -> None:

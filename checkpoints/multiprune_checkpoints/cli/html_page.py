@@ -1,4 +1,4 @@
-"""Room: a report as one page of HTML. It holds its pictures, loads nothing and runs nothing."""
+"""A report as one page of HTML. It holds its pictures, loads nothing and runs nothing."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def page(portrait: Charts, pictures: tuple[dict[str, bytes], ...], curve: Curve 
 def _sayings(portrait: Charts, curve: Curve | None) -> dict[str, tuple[str, str]]:
     """Return what each picture shows: in short for who cannot see it, and how to read it."""
     report = portrait.report
-    found = {
+    texts = {
         "sparsity": (
             f"Bars: how much of each of {len(report.tensors)} tensors is pruned, in the order of "
             f"the network; {len(report.collapsed)} collapsed. The numbers stand in the table.",
@@ -106,7 +106,7 @@ def _sayings(portrait: Charts, curve: Curve | None) -> dict[str, tuple[str, str]
     }
     if histogram := portrait.histogram:
         where = "" if report.threshold is None else f", cut at magnitude {report.threshold:.4g}"
-        found["weights"] = (
+        texts["weights"] = (
             f"Histogram of the weights from {histogram.edges[0]:.3g} to {histogram.edges[-1]:.3g}"
             f"{where if portrait.threshold_shown else ''}; the pruned part is grey.",
             "Pruned entries are zero now. With --before, the checkpoint before its pruning, they "
@@ -116,20 +116,20 @@ def _sayings(portrait: Charts, curve: Curve | None) -> dict[str, tuple[str, str]
         )
     if curve is not None:
         ends = "; ".join(f"{n}: {v[0]:.3g} to {v[-1]:.3g}" for n, v in curve.series.items())
-        found["accuracy"] = (
+        texts["accuracy"] = (
             f"Lines: what was measured from {curve.sparsity[0]:.0%} to {curve.sparsity[-1]:.0%} "
             f"sparsity. {ends}.",
             f"From {curve.source}; the dotted line is the sparsity of this checkpoint.",
         )
     for number, item in enumerate(portrait.maps):
         values = [share for row in item.kept for share in row]
-        found[f"blocks {number}"] = (
+        texts[f"blocks {number}"] = (
             f"Heat map of {item.name}: kept fractions of blocks, from {min(values):.0%} to "
             f"{max(values):.0%}.",
             f"Which parts of a tensor of {item.shape[0]:,} rows and {item.shape[1]:,} columns are "
             "kept. Bands are heads, rows or columns that matter more, or less.",
         )
-    return found
+    return texts
 
 
 def _figure(svg: bytes, said: tuple[str, str]) -> str:

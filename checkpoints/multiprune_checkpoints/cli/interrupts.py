@@ -1,4 +1,4 @@
-"""Room: the wish to stop, from Ctrl-C or the system, told to every thread."""
+"""The wish to stop, from Ctrl-C or the system, told to every thread."""
 
 from __future__ import annotations
 

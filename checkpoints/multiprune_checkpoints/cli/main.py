@@ -1,4 +1,4 @@
-"""Room: the door of the command. Runs it, and turns what goes wrong into a line and a number.
+"""The door of the command. Runs it, and turns what goes wrong into a line and a number.
 
 Exit codes: 0 done, 1 done and something differs, 2 refused or failed, 130 stopped by Ctrl-C.
 """

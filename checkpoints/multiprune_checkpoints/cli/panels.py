@@ -1,4 +1,4 @@
-"""Room: the four panels of a report, each drawn on axes that it is given.
+"""The four panels of a report, each drawn on axes that it is given.
 
 Told apart by every kind of colour blindness, and in grey; red is for warnings only.
 """
@@ -78,9 +78,9 @@ def sparsity(axes: Axes, report: Report) -> None:
 
 def weights(axes: Axes, portrait: Charts) -> None:
     """Draw where the weights lie, and what of them is pruned."""
-    found, report = portrait.histogram, portrait.report
-    assert found is not None
-    edges, kept, pruned = (np.array(v) for v in (found.edges, found.kept, found.pruned))
+    histogram, report = portrait.histogram, portrait.report
+    assert histogram is not None
+    edges, kept, pruned = (np.array(v) for v in (histogram.edges, histogram.kept, histogram.pruned))
     axes.stairs(
         kept + pruned, edges, fill=True, color=BLUE, label=f"kept: {report.size - report.pruned:,}"
     )
@@ -95,7 +95,7 @@ def weights(axes: Axes, portrait: Charts) -> None:
     if threshold is not None:
         for side in (threshold,) if portrait.signed else (-threshold, threshold):
             axes.axvline(side, ymax=_BELOW_LEGEND, color=ORANGE, linewidth=1.4)
-        if found.zeros_only and not portrait.signed:
+        if histogram.zeros_only and not portrait.signed:
             span: dict[str, Any] = {
                 "ymax": _BELOW_LEGEND,
                 "color": GREY,
@@ -104,13 +104,13 @@ def weights(axes: Axes, portrait: Charts) -> None:
             }
             axes.axvspan(-threshold, threshold, **span)
     handles, texts = axes.get_legend_handles_labels()
-    if found.zeros_only:
+    if histogram.zeros_only:
         handles.append(Patch(color=GREY, alpha=0.25))
         texts.append(f"pruned, now zero: {report.pruned:,}")
     axes.legend(handles, texts, frameon=False, loc="upper right", fontsize=8.5, ncols=2)
     size = "" if threshold is None else f", threshold {threshold:.4g}"
     axes.set_title(f"Weights{size}")
-    beyond = f" ({found.outside:,} lie further out)" if found.outside else ""
+    beyond = f" ({histogram.outside:,} lie further out)" if histogram.outside else ""
     axes.set_xlabel(f"weight{beyond}")
     axes.set_ylabel("entries (logarithmic)")
     axes.set_xlim(edges[0], edges[-1])

@@ -1,4 +1,4 @@
-"""Room: panels → pictures. One PNG of all, or an SVG of each; no window, no global state."""
+"""Panels → pictures. One PNG of all, or an SVG of each; no window, no global state."""
 
 from __future__ import annotations
 

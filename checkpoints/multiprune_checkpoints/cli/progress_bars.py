@@ -1,4 +1,4 @@
-"""Room: the progress bar, on a terminal only; and where a run is told to stop."""
+"""The progress bar, on a terminal only; and where a run is told to stop."""
 
 from __future__ import annotations
 

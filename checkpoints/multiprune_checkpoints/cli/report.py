@@ -1,4 +1,4 @@
-"""Room: the command ``report``. A table on the terminal, or a page and pictures in a file."""
+"""The command ``report``. A table on the terminal, or a page and pictures in a file."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _read(path: Path) -> PrunedCheckpoint:
         return done
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} is no report: {type(error).__name__} {str(error)[:200]}. Rule: it is the JSON "
+            f"{path} is not a report: {type(error).__name__} {str(error)[:200]}. Rule: it is JSON "
             "that prune --report writes. Give that, or a checkpoint."
         ) from None
 
@@ -184,7 +184,7 @@ def _check_values(done: PrunedCheckpoint) -> None:
         raise TypeError(f"threshold and ties are {known!s:.80}")
     texts = *done.provenance.items(), (report.method, *done.untouched)
     if not all(isinstance(text, str) for group in texts for text in group):
-        raise TypeError("a name is no text")
+        raise TypeError("a name is not text")
 
 
 def _portrait_of(done: PrunedCheckpoint, path: Path) -> Charts:

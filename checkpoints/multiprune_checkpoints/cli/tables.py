@@ -1,4 +1,4 @@
-"""Room: how values are shown. Tables with bars on a terminal, aligned text elsewhere."""
+"""How values are shown. Tables with bars on a terminal, aligned text elsewhere."""
 
 from __future__ import annotations
 

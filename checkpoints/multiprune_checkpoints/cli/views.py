@@ -1,4 +1,4 @@
-"""Room: outcomes as tables and JSON. What a user reads; nothing is computed from files here."""
+"""Outcomes as tables and JSON. What a user reads; nothing is computed from files here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room: counting near the cut only. A sample says where it falls, and the counting proves it.
+"""Counting near the cut only. A sample says where it falls, and the counting proves it.
 
 A histogram of all entries costs three times what it costs to compare them with two borders and to
 count those in between. The borders come from some of the entries; should the cut lie outside, all

@@ -1,4 +1,4 @@
-"""Room: a checkpoint, one file or many. What the user names becomes tensors by name.
+"""A checkpoint, one file or many. What the user names becomes tensors by name.
 
 A format is found by the name of the file; an index is read here, for it only says which files.
 Clauses: TIE-04.
@@ -84,7 +84,7 @@ class Checkpoint:
         opener = _OPENERS.get(path.suffix)
         if opener is None:
             raise CheckpointError(
-                f"{path} is no checkpoint by its name. Rule: {', '.join(_OPENERS)}, an index "
+                f"{path} is not a checkpoint by its name. Rule: {', '.join(_OPENERS)}, an index "
                 f"*{INDEX}, or a folder with one of these."
             )
         source, tensors = opener(path, len(self.files))
@@ -110,12 +110,12 @@ def locate(path: Path) -> Path:
     if not path.is_dir():
         return path
     for pattern in (f"*{INDEX}", "*.safetensors"):
-        found = sorted(path.glob(pattern))
-        if len(found) == 1:
-            return found[0]
-        if found:
+        matches = sorted(path.glob(pattern))
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
             raise CheckpointError(
-                f"{path} holds {', '.join(p.name for p in found[:5])}. Rule: a folder holds one "
+                f"{path} holds {', '.join(p.name for p in matches[:5])}. Rule: a folder holds one "
                 "index or one safetensors file. Name the file that you mean."
             )
     raise CheckpointError(f"{path} holds no safetensors file and no index. Name the file.")
@@ -137,20 +137,20 @@ def open_checkpoint(path: str | Path, *, recovering: bool = False) -> Checkpoint
     CheckpointError
         If it is damaged, hostile or not there.
     """
-    given = Path(path)
-    found = locate(given)
-    is_index = found.name.endswith(INDEX)
-    checkpoint = Checkpoint(found, given.is_dir() or is_index)
-    if is_index and not recovering and (found.parent / JOURNAL).exists():
+    asked = Path(path)
+    located = locate(asked)
+    is_index = located.name.endswith(INDEX)
+    checkpoint = Checkpoint(located, asked.is_dir() or is_index)
+    if is_index and not recovering and (located.parent / JOURNAL).exists():
         raise CheckpointError(
-            f"{found.parent} holds {JOURNAL}: replacing its shards was interrupted, and some are "
+            f"{located.parent} holds {JOURNAL}: replacing its shards was interrupted, and some are "
             "old, some new. Run the same prune --in-place again, which finishes it."
         )
     try:
         if is_index:
-            _add_shards(checkpoint, found)
+            _add_shards(checkpoint, located)
         else:
-            checkpoint.add(found)
+            checkpoint.add(located)
     except BaseException:
         checkpoint.__exit__(None, None, None)
         raise

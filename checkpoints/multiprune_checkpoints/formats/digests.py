@@ -1,4 +1,4 @@
-"""Room: the digest of a file, taken beside whatever else is done with its bytes."""
+"""The digest of a file, taken beside whatever else is done with its bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room: dtypes as files write them, and blocks of raw bytes → keys. No ml_dtypes: bits suffice.
+"""Dtypes as files write them, and blocks of raw bytes → keys. No ml_dtypes: bits suffice.
 
 Clauses: NUM-02 to NUM-10, TYPE-01 to TYPE-08.
 """

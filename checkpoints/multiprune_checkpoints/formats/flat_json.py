@@ -1,4 +1,4 @@
-"""Room: JSON that nests two levels, read from bytes by a grammar as narrow as its use.
+"""JSON that nests two levels, read from bytes by a grammar as narrow as its use.
 
 A JSON parser builds whatever a file asks for, and a hundred megabytes of ``[[],[],...`` ask for
 gigabytes. Here a file's size bounds what is built: pairs are handed out one by one.
@@ -44,7 +44,7 @@ def pairs(text: bytes, start: int, where: str) -> Iterator[tuple[str, int, int]]
     Raises
     ------
     CheckpointError
-        If the text is no such object, names a key twice, or ends early.
+        If the text is not such an object, names a key twice, or ends early.
     """
     names: set[str] = set()
     at = _expect(text, _space(text, start), b"{", where)
@@ -73,13 +73,13 @@ def pairs(text: bytes, start: int, where: str) -> Iterator[tuple[str, int, int]]
 
 def strings(text: bytes, start: int, stop: int, where: str) -> dict[str, str]:
     """Read an object whose values are strings; `start` and `stop` as `pairs` gave them."""
-    found = {}
+    parsed = {}
     for name, begin, end in pairs(text[start:stop], 0, where):
         item = value(text[start + begin : start + end], where)
         if not isinstance(item, str):
             raise _broken(where, f"{name[:100]!r} is {item!r:.50}, not text")
-        found[name] = item
-    return found
+        parsed[name] = item
+    return parsed
 
 
 def value(text: bytes, where: str) -> Any:
@@ -88,28 +88,28 @@ def value(text: bytes, where: str) -> Any:
     Raises
     ------
     CheckpointError
-        If it is too long, is no JSON, or repeats a key.
+        If it is too long, is not JSON, or repeats a key.
     """
     if len(text) > (_LONGEST_NEST if text[:1] in b"{[" else _LONGEST_STRING):
         raise _broken(where, f"one value takes {len(text):,} bytes")
     try:
-        found = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
-        if isinstance(found, str):
-            found.encode()  # half a surrogate pair can be escaped, but is no text
+        parsed = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
+        if isinstance(parsed, str):
+            parsed.encode()  # half a surrogate pair can be escaped, but is not text
     except (ValueError, RecursionError) as error:
         raise _broken(where, f"{error} in {text[:60]!r}") from None
-    return found
+    return parsed
 
 
 def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(items)
-    if len(found) != len(items):
+    mapping = dict(items)
+    if len(mapping) != len(items):
         raise ValueError(f"a key stands twice among {[key for key, _ in items][:10]}")
-    return found
+    return mapping
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _value_end(text: bytes, at: int, where: str) -> int:
@@ -119,10 +119,10 @@ def _value_end(text: bytes, at: int, where: str) -> int:
     inside = _space(text, at + 1)
     if opening == b"{" and text[inside : inside + 1] in (b'"', b"}"):
         return _object_end(text, inside, where)
-    found = _FLAT.match(text, at)
-    if not found:
+    match = _FLAT.match(text, at)
+    if not match:
         raise _broken(where, f"there is {text[at : at + 20]!r} where a flat value should be")
-    return found.end()
+    return match.end()
 
 
 def _object_end(text: bytes, at: int, where: str) -> int:
@@ -148,15 +148,15 @@ def _string(text: bytes, at: int, where: str) -> tuple[str, int]:
 
 
 def _string_end(text: bytes, at: int, where: str) -> int:
-    found = _STRING.match(text, at)
-    if not found:
+    match = _STRING.match(text, at)
+    if not match:
         raise _broken(where, f"there is {text[at : at + 20]!r} where a name should be")
-    return found.end()
+    return match.end()
 
 
 def _space(text: bytes, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
 
 
 def _expect(text: bytes, at: int, token: bytes, where: str) -> int:

@@ -1,4 +1,4 @@
-"""Room: the header of a safetensors file. Bytes ↔ a checked list of tensors; opens nothing.
+"""The header of a safetensors file. Bytes ↔ a checked list of tensors; opens nothing.
 
 A header comes from strangers: every number in it is checked against the file's size and against
 the others before anybody allocates or seeks by it.
@@ -109,7 +109,7 @@ def parse_header(text: bytes, size: int, where: str) -> Header:
     Raises
     ------
     CheckpointError
-        If it is no JSON of the right form, names a tensor twice, or places tensors outside the
+        If it is not JSON of the right form, names a tensor twice, or places tensors outside the
         data section, over each other, with holes, or in a room that does not fit their dtype.
     """
     where = f"the header of {where}"

@@ -1,4 +1,4 @@
-"""Room: an npz archive as a `SourceFile`. Stored arrays are read where they lie.
+"""An npz archive as a `SourceFile`. Stored arrays are read where they lie.
 
 Compressed and column-major arrays are first laid out anew in a file without a name.
 """

@@ -1,4 +1,4 @@
-"""Room: a safetensors file as a `SourceFile`."""
+"""A safetensors file as a `SourceFile`."""
 
 from __future__ import annotations
 

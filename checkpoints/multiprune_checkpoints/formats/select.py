@@ -1,4 +1,4 @@
-"""Room: *which* tensors of a checkpoint are pruned. Names, dtypes and dimensions; no data.
+"""*which* tensors of a checkpoint are pruned. Names, dtypes and dimensions; no data.
 
 Clauses: TIE-04, ERR-03, SCORE-02, SCORE-03.
 """
@@ -47,7 +47,7 @@ def select(
     ParametersError
         If a pattern of `include` matches nothing, or nothing is left (a ValueError).
     DtypeError
-        If `include` names a tensor outright that is no float (a TypeError).
+        If `include` names a tensor outright that is not a float (a TypeError).
 
     Notes
     -----
@@ -107,10 +107,10 @@ def matching(scores: Checkpoint, tensors: Sequence[Stored]) -> list[Stored]:
             "[SCORE-03]. Mind --include, --exclude and --min-ndim."
         )
     for tensor in tensors:
-        found = scores.tensors[tensor.name]
-        if found.shape != tensor.shape:
+        score = scores.tensors[tensor.name]
+        if score.shape != tensor.shape:
             raise ScoresShapeError(
-                f"{scores.path}: the scores of {tensor.name!r} have shape {found.shape}, its "
+                f"{scores.path}: the scores of {tensor.name!r} have shape {score.shape}, its "
                 f"tensor {tensor.shape}. Rule: they are the same [SCORE-02]."
             )
     return [scores.tensors[tensor.name] for tensor in tensors]

@@ -1,4 +1,4 @@
-"""Room: an open checkpoint file. Tensors at known places, read by blocks.
+"""An open checkpoint file. Tensors at known places, read by blocks.
 
 Files are read, not mapped: mapped pages count as resident memory. What a format adds to bytes at
 places (a header, checksums) is a `FileLayout`; the rooms of the formats make them.
@@ -114,16 +114,16 @@ def read_exactly(descriptor: int, start: int, stop: int, where: str) -> bytes:
     CheckpointError
         If it ends before, because somebody shortened it meanwhile.
     """
-    found = os.pread(descriptor, stop - start, start)
-    while len(found) < stop - start:  # a system may return less at a time
-        more = os.pread(descriptor, stop - start - len(found), start + len(found))
+    block = os.pread(descriptor, stop - start, start)
+    while len(block) < stop - start:  # a system may return less at a time
+        more = os.pread(descriptor, stop - start - len(block), start + len(block))
         if not more:
             raise CheckpointError(
-                f"{where} ends at byte {start + len(found):,}, though {stop:,} were there. It was "
+                f"{where} ends at byte {start + len(block):,}, though {stop:,} were there. It was "
                 "changed while it was read. Do it again when nobody writes to it."
             )
-        found += more
-    return found
+        block += more
+    return block
 
 
 def write_all(descriptor: int, data: bytes | memoryview, start: int) -> None:

@@ -1,4 +1,4 @@
-"""Room: a torch archive (``.pt``, ``.pth``) as a `SourceFile`. Where its tensors lie; no torch."""
+"""A torch archive (``.pt``, ``.pth``) as a `SourceFile`. Where its tensors lie; no torch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_torch(path: Path, number: int = 0) -> tuple[SourceFile, list[Stored]]:
     try:
         if source.size >= 4 and source.read(0, 4) != b"PK\3\4":
             raise CheckpointError(
-                f"{path} is no archive. Rule: torch files are zip archives, as torch.save writes "
+                f"{path} is not an archive. Rule: torch files are zips, as torch.save writes "
                 "them since 1.6. Load it with torch and save its state_dict again."
             )
         members = members_of(source)

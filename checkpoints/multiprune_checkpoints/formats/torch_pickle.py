@@ -1,4 +1,4 @@
-"""Room: the pickle inside a torch archive, read without torch; opens nothing and runs nothing.
+"""The pickle inside a torch archive, read without torch; opens nothing and runs nothing.
 
 Names in it come from a short list, each standing for something inert: what
 ``torch.load(weights_only=True)`` would not run is not run here, and nothing else is, either.
@@ -51,7 +51,7 @@ class SavedTensor:
 
 
 class _Inert:
-    """Stands for an object that is no tensor: takes everything and does nothing."""
+    """Stands for an object that is not a tensor: takes everything and does nothing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Room: a zip archive seen as bytes at places. Where members lie, and their checksums mended.
+"""A zip archive seen as bytes at places. Where members lie, and their checksums mended.
 
 Members are neither extracted nor named on the disk: stored ones are read where they are.
 """
@@ -80,7 +80,7 @@ def members_of(source: SourceFile) -> list[Member]:
     Raises
     ------
     CheckpointError
-        If it is none, or its members overlap, share a name or lead elsewhere.
+        If it is not an archive, or its members overlap, share a name or lead elsewhere.
     """
     where = str(source.path)
     try:
@@ -126,9 +126,9 @@ def _check_directory(source: SourceFile) -> None:
         (record,) = struct.unpack_from("<Q", tail, at - 12)
         if record > source.size - 56:
             raise ValueError("its directory lies behind its end")
-        found = source.read(record, record + 56)
-        if found[:4] == _END64:
-            (size,) = struct.unpack_from("<Q", found, 40)
+        raw = source.read(record, record + 56)
+        if raw[:4] == _END64:
+            (size,) = struct.unpack_from("<Q", raw, 40)
     if size > _LARGEST_DIRECTORY:
         raise ValueError(f"its directory takes {size:,} bytes, and {_LARGEST_DIRECTORY:,} at most")
 

@@ -1,4 +1,4 @@
-"""Room: outputs that are whole or absent. Temporary names, locks, renames; knows no tensors.
+"""Outputs that are whole or absent. Temporary names, locks, renames; knows no tensors.
 
 A temporary is named after its target, so that the next run finds what a killed one left, and is
 locked while its writer lives, so that two writers do not share it.

@@ -1,4 +1,4 @@
-"""Room: where the outputs of a pruning go. One file, a folder, the input's own place, nowhere.
+"""Where the outputs of a pruning go. One file, a folder, the input's own place, nowhere.
 
 Each is whole or absent whenever the process dies; shards that are replaced one after the other
 have a journal, by which the next run finishes.
@@ -113,10 +113,10 @@ def recover(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     if not journal.exists():
         return None
     try:
-        found = json.loads(journal.read_bytes())
-        shards, request, outcome = found["shards"], found["request"], found["outcome"]
+        entries = json.loads(journal.read_bytes())
+        shards, request, outcome = entries["shards"], entries["request"], entries["outcome"]
         if not all(name == Path(name).name for name in shards):
-            raise ValueError("a shard is no plain name")
+            raise ValueError("a shard is not a plain name")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{journal} cannot be read: {error}. Rule: prune writes it while it replaces shards. "
@@ -137,7 +137,7 @@ def _close_journal(folder: Path) -> None:
 
 
 def check_folder(source: Path, target: Path, also: Collection[str] = ()) -> None:
-    """Refuse a target that is no folder of its own, or holds what would be lost.
+    """Refuse a target that is not a folder of its own, or holds what would be lost.
 
     What has a name that stands in `source` or `also` is an older output.
     """

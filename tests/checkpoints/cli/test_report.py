@@ -199,6 +199,7 @@ def test_names_of_strangers_are_only_text(tmp_path):
     assert "$\\frac{$" in next(found.pictures())
 
 
+@pytest.mark.slow
 def test_odd_checkpoints_are_drawn(tmp_path):
     """Thousands of tensors, one tensor, no entries, nothing finite, one value."""
     odd = {
@@ -224,15 +225,15 @@ def test_odd_checkpoints_are_drawn(tmp_path):
         (["PRUNED", "-o", "r.html", "--accuracy", "r.html"], "is an input"),
         (["PRUNED", "-o", "s.html", "--tensor", "zzz*"], "matches none"),
         (["PRUNED", "-o", "s.html", "--before", "OTHER"], "before and after"),
-        (["PRUNED", "-o", "r.html", "--accuracy", "PRUNED"], "is no curve"),
+        (["PRUNED", "-o", "r.html", "--accuracy", "PRUNED"], "is not a curve"),
         (["PRUNED", "-o", "r.html", "--accuracy", "one.csv"], "fewer than two"),
         (["PRUNED", "-o", "r.html", "--accuracy", "uneven.csv"], "several lengths"),
         (["PRUNED", "-o", "r.html", "--accuracy", "nan.json"], "not finite"),
-        (["PRUNED", "-o", "r.html", "--accuracy", "deep.json"], "is no curve"),
+        (["PRUNED", "-o", "r.html", "--accuracy", "deep.json"], "is not a curve"),
         (["PRUNED", "-o", "r.html", "--accuracy", "high.csv"], "sparsities go"),
         (["PRUNED", "--masks", "OTHER"], "FILE-06"),
-        (["half.json"], "is no report"),
-        (["wrong.json"], "is no report"),
+        (["half.json"], "is not a report"),
+        (["wrong.json"], "is not a report"),
         (["more.json"], "more is pruned"),
     ],
 )
