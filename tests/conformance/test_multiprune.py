@@ -24,7 +24,12 @@ def assert_green(implementation, passes):
     assert outcome.count("pass") >= passes
 
 
-@pytest.mark.parametrize("name", ROOMS)
+SLOW = ("OnStrict", "InShards")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in ROOMS]
+)
 def test_arrays_are_green(name):
     if name == "OnTorch":
         pytest.importorskip("torch")

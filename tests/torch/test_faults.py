@@ -82,7 +82,10 @@ def same(left: dict[str, Any], right: dict[str, Any], *, identical: bool) -> boo
     return True
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    "operation",
+    [pytest.param(o, marks=[pytest.mark.slow] if o == "model" else []) for o in OPERATIONS],
+)
 def test_a_fault_at_any_line_leaves_all_or_nothing(operation, monkeypatch):
     """ERR-01, DEV-02, DEV-03."""
     monkeypatch.setattr(tied, "_modules_holding", lambda parameters: [])  # slow, and no matter
