@@ -5,13 +5,17 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 NUMPY_ONLY := .venv-numpy
 
-.PHONY: demo test lint bench conformance laws mutation test-numpy clean
+.PHONY: demo test test-all lint bench conformance laws mutation test-numpy clean
 
 demo: $(READY)
 	$(PYTHON) demo/run.py
 
+# What a change breaks, in minutes; and everything: meshes, processes, programs compiled by the dozen.
 test: $(READY)
-	$(PYTHON) -m pytest -q -n 2
+	$(PYTHON) -m pytest -q -n 2 -m "not slow"
+
+test-all: test
+	$(PYTHON) -m pytest -q -n 2 -m slow
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
@@ -39,8 +43,8 @@ mutation: $(READY)
 
 # What people get who have NumPy and nothing else.
 test-numpy: $(NUMPY_ONLY)/.ready
-	$(NUMPY_ONLY)/bin/python -m pytest -q tests/algebra tests/numpy \
-		tests/conformance/test_multiprune.py
+	$(NUMPY_ONLY)/bin/python -m pytest -q tests/algebra tests/numpy tests/checkpoints \
+		--ignore=tests/checkpoints/cli tests/conformance/test_multiprune.py
 
 $(READY): pyproject.toml constraints.txt
 	python3 -m venv $(VENV)

@@ -24,7 +24,7 @@ from statistics import median
 from typing import Any
 
 OUT = Path(__file__).with_name("out")
-COMMAND = [sys.executable, "-m", "multiprune_cli"]
+COMMAND = [sys.executable, "-m", "multiprune_checkpoints"]
 AMOUNT = 0.8
 MIB = 1 << 20
 

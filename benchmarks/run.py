@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 1 if a measurement failed; a target missed is no failure of the run.
+        The exit status: 1 if a measurement failed; a target missed is not a failure of the run.
     """
     options = _options(arguments)
     devices = options.device or ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

@@ -20,8 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from multiprune_torch.backend import backend
-from multiprune_torch.collectives import Processes
-from multiprune_torch.shards import DIGIT_BITS
+from multiprune_torch.distributed.counting import DIGIT_BITS
+from multiprune_torch.distributed.processes import Processes
 
 from multiprune.bounds import Bounds
 from multiprune.cut import Cut

@@ -31,7 +31,7 @@ def main() -> int:
     -------
     int
         The exit status: 0, or 1 if masks differ outside the ties or a download is not the file
-        whose hash is pinned. No network is no failure: what was skipped is said.
+        whose hash is pinned. No network is not a failure: what was skipped is said.
     """
     started = time.perf_counter()
     console = Console()

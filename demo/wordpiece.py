@@ -89,7 +89,7 @@ def _words(text: str) -> list[str]:
 
 
 def _is_punctuation(character: str, category: str) -> bool:
-    # Every ASCII sign that is no letter or digit counts, whatever Unicode calls it ($, +, ^ ...).
+    # Every ASCII sign but letters and digits counts, whatever Unicode calls it ($, +, ^ ...).
     return category.startswith("P") or ("!" <= character <= "~" and not character.isalnum())
 
 

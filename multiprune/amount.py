@@ -32,7 +32,7 @@ def as_amount(value: Any, name: str = "amount") -> int | float:
     Raises
     ------
     AmountTypeError
-        If it is not such a number; bools are none (a TypeError).
+        If it is not such a number; bools do not count (a TypeError).
     AmountError
         If it is NaN, negative, or a float above 1.0 (a ValueError).
 

@@ -128,10 +128,10 @@ class Limits:
             for name, least, most in zip(names, low, high, strict=True)
             if least > most
         ]
-        told = ", ".join(f"{name}={value!r}" for name, value in self._given())
+        text = ", ".join(f"{name}={value!r}" for name, value in self._given())
         if wrong:
             raise BoundsError(
-                f"{told} contradict each other: entries to prune now of {_some(wrong)}. Rule: of "
+                f"{text} contradict each other: entries to prune now of {_some(wrong)}. Rule: of "
                 "each tensor at least as many may be pruned as must be [BOUND-05]. Relax one of "
                 "them for these tensors, by name."
             )
@@ -140,7 +140,7 @@ class Limits:
         nearest, at = (sum(low), low) if total < sum(low) else (sum(high), high)
         held = [f"{name} ({n})" for name, n in zip(names, at, strict=True)]
         raise BoundsError(
-            f"{total} entries are to be pruned, and {told} allow "
+            f"{total} entries are to be pruned, and {text} allow "
             f"{'no fewer' if total < nearest else 'no more'} than {nearest}: {_some(held)}. Rule: "
             f"bounds hold within the amount [BOUND-06]. The nearest is amount={nearest}; or relax "
             "the bounds of some tensors, by name."

@@ -28,12 +28,12 @@ def as_seed(seed: Any) -> int:
     Raises
     ------
     SeedError
-        If it is none (a ValueError and a TypeError).
+        If it is not one (a ValueError and a TypeError).
     """
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 1 << 64:
         raise SeedError(
             f"seed={seed!r} was given. Rule: a seed is an int from 0 to 2**64 - 1 [RAND-02]. "
-            "Pass seed=0, say: the same seed gives the same mask everywhere."
+            "Pass seed=0, for example: the same seed gives the same mask everywhere."
         )
     return int(seed)
 

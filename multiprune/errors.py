@@ -60,7 +60,7 @@ class SparsityError(MultipruneError, ValueError):
 
 
 class ScopeError(MultipruneError, ValueError, TypeError):
-    """A scope is none, or does not fit the tensors or the call."""
+    """A scope is invalid, or does not fit the tensors or the call."""
 
     kind = "scope"
 
@@ -72,7 +72,7 @@ class BoundsError(MultipruneError, ValueError, TypeError):
 
 
 class AllocationError(MultipruneError, ValueError, TypeError):
-    """An allocation is none, or does not fit the tensors or the call."""
+    """An allocation is invalid, or does not fit the tensors or the call."""
 
     kind = "allocation"
 
@@ -138,13 +138,13 @@ class StructureError(MultipruneError, ValueError):
 
 
 class NormError(MultipruneError, ValueError, RuntimeError):
-    """The order of a norm is none, or does not fit the tensor."""
+    """The order of a norm is invalid, or does not fit the tensor."""
 
     kind = "norm"
 
 
 class SeedError(MultipruneError, ValueError, TypeError):
-    """A seed is no unsigned integer of 64 bits."""
+    """A seed is not an unsigned integer of 64 bits."""
 
     kind = "seed"
 

@@ -80,7 +80,7 @@ _FORMATS = {
     )
 }
 _HINTS = {
-    "bool": "A mask is no score: rank the values that it masks, or pass importance_scores.",
+    "bool": "A mask is not a score: rank the values that it masks, or pass importance_scores.",
     "float8_e8m0fnu": "It holds scales, not values: leave it out, or pass importance_scores.",
 }
 

@@ -84,7 +84,9 @@ class RandomUnstructured(PruningMethod):
 
     PRUNING_TYPE = "unstructured"
 
-    def __init__(self, amount: Any = None, *, sparsity: Any = None, seed: int | None) -> None:
+    def __init__(
+        self, amount: Any = None, *, sparsity: Any = None, seed: int | None = None
+    ) -> None:
         self.target = target_of(amount, sparsity)
         self.seed = None if seed is None else as_seed(seed)
 

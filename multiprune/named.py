@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from multiprune._array import Array
+from multiprune._array import Array, is_array, namespace_of
 from multiprune.errors import (
+    MaskError,
     ParametersError,
     ParametersTypeError,
     ScoresError,
     ScoresShapeError,
     ScoresTypeError,
 )
+from multiprune.masks import check_mask
 
 __all__ = ["Named", "named"]
 
@@ -51,6 +53,11 @@ class Named:
         """
         if other is None:
             return [None] * len(self.values) if optional else self.values
+        if hasattr(other, "masks") and hasattr(other, "report"):
+            raise ScoresTypeError(
+                f"{what} is what a pruning returned. Rule: it has the structure of the tensors "
+                f"[SCORE-03]. Pass the masks in it: {what}=pruned.masks."
+            )
         if isinstance(other, Mapping) != isinstance(self.source, Mapping) or not isinstance(
             other, Iterable
         ):
@@ -58,30 +65,55 @@ class Named:
                 f"{what} is a {type(other).__name__}. Rule: it has the structure of the tensors, "
                 f"a {type(self.source).__name__} [SCORE-03]."
             )
-        given = dict(other) if isinstance(other, Mapping) else _numbered(other)
-        unknown = [name for name in given if name not in self.names]
-        missing = [name for name in self.names if name not in given and not optional]
+        arrays = dict(other) if isinstance(other, Mapping) else _numbered(other)
+        unknown = [name for name in arrays if name not in self.names]
+        missing = [name for name in self.names if name not in arrays and not optional]
         if unknown or missing:
             raise ScoresError(
                 f"{what} lacks {missing} and names {unknown}, which are not pruned. Rule: it holds "
                 f"one array for each tensor and no other [SCORE-03]; the tensors are {self.names}."
             )
-        found: list[Any] = [given.get(name) for name in self.names]
-        for name, array, tensor in zip(self.names, found, self.values, strict=True):
-            if optional:
-                continue  # masks have a check of their own
-            if tuple(array.shape) != tuple(tensor.shape):
+        matched: list[Any] = [arrays.get(name) for name in self.names]
+        for name, array, tensor in zip(self.names, matched, self.values, strict=True):
+            if optional and (array is None or _is_numpy(array)):
+                continue  # masks may lie on the host: `masks` converts them
+            if not is_array(array) or not _is_of(array, tensor):
+                error = MaskError if what == "masks" else ScoresTypeError
+                raise error(
+                    f"{what} of {name} is a {_kind(array)}, its tensor a {_kind(tensor)}. Rule: "
+                    "what belongs to a tensor is an array of the same framework [SCORE-03]. "
+                    "Convert it first."
+                )
+            if not optional and tuple(array.shape) != tuple(tensor.shape):
                 raise ScoresShapeError(
                     f"{what} of {name} has shape {tuple(array.shape)}, its tensor "
                     f"{tuple(tensor.shape)}. Rule: scores have their tensor's shape [SCORE-02]."
                 )
-        return found
+        return matched
+
+    def masks(self, masks: Any) -> list[Any]:
+        """Return prior masks in this order, checked; None for a tensor that has none.
+
+        Raises
+        ------
+        ScoresTypeError, ScoresError, MaskError, MaskShapeError
+            If they do not belong to the tensors.
+        """
+        matched = self.matching(masks, "masks", optional=True)
+        for i, (name, tensor, mask) in enumerate(
+            zip(self.names, self.values, matched, strict=True)
+        ):
+            if mask is not None:
+                check_mask(mask, tensor, name, xp=namespace_of(mask))
+                if not _is_of(mask, tensor):
+                    matched[i] = namespace_of(tensor).asarray(mask)
+        return matched
 
     def rebuild(self, values: list[Array]) -> Any:
         """Put one value for each tensor into the structure that the tensors came in."""
         if isinstance(self.source, Mapping):
-            found = dict(zip(self.names, values, strict=True))
-            return {name: found[name] for name in self.source}
+            by_name = dict(zip(self.names, values, strict=True))
+            return {name: by_name[name] for name in self.source}
         return tuple(values) if isinstance(self.source, tuple) else values
 
 
@@ -91,7 +123,7 @@ def named(tensors: Any) -> Named:
     Raises
     ------
     ParametersTypeError
-        If it is no sequence or mapping with text for names (a TypeError).
+        If it is not a sequence or mapping with text for names (a TypeError).
     ParametersError
         If it is empty (a ValueError).
 
@@ -120,8 +152,36 @@ def named(tensors: Any) -> Named:
             "no tensors were given. Rule: there is at least one to prune [ERR-03]. Was an iterator "
             "used up, or a filter too narrow?"
         )
+    for name, value in zip(names, values, strict=True):
+        if is_array(value) and is_array(values[0]) and not _is_of(value, values[0]):
+            raise ParametersTypeError(
+                f"tensor {name} is a {_kind(value)}, tensor {names[0]} a {_kind(values[0])}. Rule: "
+                "tensors that are ranked together are of one framework [ERR-05]. Convert them "
+                "first."
+            )
     return Named(tensors, names, values)
 
 
 def _numbered(values: Iterable[Any]) -> dict[str, Any]:
     return {str(i): value for i, value in enumerate(values)}
+
+
+def _is_of(array: Array, tensor: Array) -> bool:
+    """Whether two arrays are of one framework."""
+    if type(array) is type(tensor):
+        return True
+    try:
+        namespace_of(array, tensor)
+    except TypeError:
+        return False
+    return True
+
+
+def _is_numpy(array: Any) -> bool:
+    return type(array).__module__ == "numpy" and type(array).__name__ == "ndarray"
+
+
+def _kind(array: Any) -> str:
+    return f"{type(array).__module__.partition('.')[0]}.{type(array).__name__}".removeprefix(
+        "builtins."
+    )

@@ -26,7 +26,7 @@ _FROM_TEXT = bytes(1 if i == 49 else 0 for i in range(256))
 
 
 class MaskFileError(MaskError):
-    """A mask file is damaged, or is none."""
+    """A mask file is damaged, or is not one."""
 
     kind = "mask-file"
 
@@ -209,8 +209,8 @@ def decode(
 
 def _shapes(text: str) -> dict[str, tuple[int, ...]]:
     try:
-        found = json.loads(text)
-        shapes = {name: tuple(shape) for name, shape in found.items()}
+        parsed = json.loads(text)
+        shapes = {name: tuple(shape) for name, shape in parsed.items()}
         if all(type(n) is int and n >= 0 for shape in shapes.values() for n in shape):
             return shapes
     except (ValueError, TypeError, AttributeError):

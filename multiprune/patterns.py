@@ -1,17 +1,43 @@
-"""Settings by tensor name: looked up whole first, then as shell patterns.
+"""Names as shell patterns: which are meant, and the setting of each, looked up whole first.
 
 Clauses: SCOPE, BOUND, ALLOC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from multiprune.errors import MultipruneError
+from multiprune.errors import MultipruneError, ParametersTypeError
 
-__all__ = ["by_name"]
+__all__ = ["as_patterns", "by_name", "is_selected"]
+
+
+def as_patterns(patterns: str | Iterable[str], parameter: str) -> list[str]:
+    """Return one shell pattern, or several, as a list.
+
+    Raises
+    ------
+    ParametersTypeError
+        If they are something else (a TypeError).
+    """
+    several: Any = [patterns] if isinstance(patterns, str) else patterns
+    is_some = isinstance(several, Iterable) and not isinstance(several, bytes | Mapping)
+    listed = list(several) if is_some else [several]
+    if not all(isinstance(pattern, str) for pattern in listed):
+        raise ParametersTypeError(
+            f"{parameter}={patterns!r} was given. Rule: {parameter} is a shell pattern of names, "
+            f"or several. Write {parameter}='encoder.*', or {parameter}=['*.bias', 'head*']."
+        )
+    return listed
+
+
+def is_selected(name: str, include: Iterable[str], exclude: Iterable[str]) -> bool:
+    """Whether a name matches one of the patterns, and none of those to exclude."""
+    return any(fnmatchcase(name, p) for p in include) and not any(
+        fnmatchcase(name, p) for p in exclude
+    )
 
 
 def by_name(

@@ -1,7 +1,7 @@
 """The main path: question → keys → cuts → masks → report.
 
-`global_unstructured` prunes many arrays together, `mask_of` one array by any method. Backends that
-reparametrize make the same `Plan` and write masks of their own.
+`global_unstructured` prunes many arrays together; one by any method, `multiprune.one_tensor`.
+Backends that reparametrize make the same `Plan` and write masks of their own.
 Clauses: RANK, TIE, MASK, METH, SCOPE, BOUND, ALLOC.
 """
 
@@ -11,22 +11,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from multiprune._array import Array, namespace_of
-from multiprune.errors import PruningTypeError
-from multiprune.masks import check_mask, live_channels, spread
+from multiprune.deprecated import renamed
+from multiprune.method_checks import check_class
 from multiprune.methods import (
-    CustomFromMask,
     L1Unstructured,
-    LnStructured,
     PruningMethod,
-    RandomStructured,
 )
 from multiprune.named import named
 from multiprune.plan import plan
-from multiprune.question import Question
+from multiprune.question import AllocationLike, BoundLike, Question, ScopeLike
 from multiprune.report import Report
-from multiprune.structured import channel_norms, check_dim, check_norm
 
-__all__ = ["Pruned", "check_unstructured", "global_unstructured", "mask_of", "not_unstructured"]
+__all__ = ["Pruned", "apply_masks", "global_unstructured"]
 
 
 class Pruned(NamedTuple):
@@ -45,17 +41,21 @@ class Pruned(NamedTuple):
 
 def global_unstructured(
     parameters: Sequence[Array] | Mapping[str, Array],
-    pruning_method: type[PruningMethod] = L1Unstructured,
+    method: type[PruningMethod] = L1Unstructured,
     importance_scores: Any = None,
     *,
+    amount: float | None = None,
+    sparsity: float | None = None,
+    seed: int | None = None,
+    signed: bool | None = None,
     masks: Any = None,
-    scope: Any = "global",
+    scope: ScopeLike = "global",
     dim: int | None = None,
-    keep_at_least: Any = None,
-    prune_at_most: Any = None,
-    prune_at_least: Any = None,
-    allocation: Any = None,
-    **kwargs: Any,
+    keep_at_least: BoundLike = None,
+    prune_at_most: BoundLike = None,
+    prune_at_least: BoundLike = None,
+    allocation: AllocationLike = None,
+    **options: Any,
 ) -> Pruned:
     """Rank the entries of many arrays, together or in pools, and mask those that come first.
 
@@ -64,10 +64,18 @@ def global_unstructured(
     parameters : sequence or mapping of arrays
         Arrays of any shape and of one framework. In a sequence positions follow its order, in a
         mapping the code-point order of the names.
-    pruning_method : type
+    method : type
         A method of PRUNING_TYPE 'unstructured'.
     importance_scores : sequence or mapping of arrays, optional
         Ranked instead of the arrays; same structure, same shapes.
+    amount : int or float, optional
+        An int counts entries, a float in [0, 1] is a fraction of those still unpruned.
+    sparsity : float, optional
+        Target fraction of all entries, instead of `amount`.
+    seed : int, optional
+        For RandomUnstructured: 0 to 2**64 - 1.
+    signed : bool, optional
+        Rank scores as they are, instead of by magnitude.
     masks : sequence or mapping of (array or None), optional
         Prior masks: what is 0 there stays pruned, and ranks nothing.
     scope : {"global", "tensor", "row"}, (n, m) or mapping
@@ -83,9 +91,8 @@ def global_unstructured(
     allocation : {"uniform", "erk"} or mapping, optional
         Share the total out: the same density in every array, in proportion to the sum of its
         dimensions, or by relative densities.
-    **kwargs
-        The method's own: ``amount`` (an int counts entries, a float in [0, 1] is a fraction of
-        those still unpruned) or ``sparsity`` (fraction of all entries), ``signed``, ``seed``.
+    **options
+        Further ones of a method of your own.
 
     Returns
     -------
@@ -119,10 +126,12 @@ def global_unstructured(
     >>> pruned.masks["a"], pruned.masks["b"]
     (array([ True, False]), array([ True, False]))
     """
-    check_unstructured(pruning_method)
-    method, question = Question.of(
-        pruning_method,
-        kwargs,
+    method = renamed("pruning_method", "method", options, method)
+    check_class(method)
+    own = {"amount": amount, "sparsity": sparsity, "seed": seed, "signed": signed}
+    rule, question = Question.of(
+        method,
+        {name: value for name, value in own.items() if value is not None} | options,
         scope=scope,
         dim=dim,
         keep_at_least=keep_at_least,
@@ -132,93 +141,48 @@ def global_unstructured(
     )
     tensors = named(parameters)
     scores = tensors.matching(importance_scores, "importance_scores")
-    prior = tensors.matching(masks, "masks", optional=True)
-    for name, tensor, mask in zip(tensors.names, tensors.values, prior, strict=True):
-        if mask is not None:
-            check_mask(mask, tensor, name, xp=namespace_of(mask))
-    ranked = plan(scores, question, method, prior, tensors.names)
+    prior = tensors.masks(masks)
+    ranked = plan(scores, question, rule, prior, tensors.names)
     kept = [ranked.keep(i, tensor) for i, tensor in enumerate(tensors.values)]
-    report = ranked.report([pruned for _, pruned in kept], type(method).__name__)
+    report = ranked.report([pruned for _, pruned in kept], type(rule).__name__)
     return Pruned(tensors.rebuild([mask for mask, _ in kept]), report)
 
 
-def mask_of(
-    tensor: Array, method: PruningMethod, mask: Array | None = None, *, scores: Array | None = None
-) -> Array:
-    """Prune one array by any method.
+def apply_masks(parameters: Sequence[Array] | Mapping[str, Array], masks: Any) -> Any:
+    """Return the arrays with 0 where masks are 0, whatever stood there.
 
     Parameters
     ----------
-    tensor : array
-    method : PruningMethod
-        With its amount, for example ``LnStructured(0.5, n=2, dim=0)``.
-    mask : array, optional
-        Prior mask.
-    scores : array, optional
-        Ranked instead of the array; same shape.
+    parameters : sequence or mapping of arrays
+    masks : sequence or mapping of (array or None)
+        As `global_unstructured` returns them. Arrays without a mask are returned as they are.
 
     Returns
     -------
-    array of bool
-        True where an entry is kept, in the shape of `tensor`.
+    list, tuple or dict of arrays
+        In the structure of `parameters`; new arrays, of the same dtypes.
 
     Raises
     ------
-    StructureError, DimError, NormError
-        If a structured method does not fit the tensor.
-    MaskError, ScoresShapeError, AmountError, ...
-        As in `global_unstructured`.
+    ParametersTypeError, MaskError, MaskShapeError
+        If arrays or masks do not fit.
 
     Notes
     -----
-    Clauses METH-01 to METH-11.
+    Clauses REP-03, MASK-03, MASK-04: chosen, not multiplied, so a pruned NaN or infinity is 0, too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layers = {"a": np.array([3.0, -1.0]), "b": np.array([0.5, np.nan])}
+    >>> apply_masks(layers, {"b": np.array([True, False])})
+    {'a': array([ 3., -1.]), 'b': array([0.5, 0. ])}
     """
-    tensors = named([tensor])
-    (ranked,) = tensors.matching(None if scores is None else [scores], "scores")
-    xp = namespace_of(tensor)
-    if mask is not None:
-        check_mask(mask, tensor, "tensor", xp=xp)
-    if isinstance(method, CustomFromMask):
-        check_mask(method.mask, tensor, "tensor", xp=xp)
-        given = xp.astype(method.mask, xp.bool)
-        return given if mask is None else given & xp.astype(mask, xp.bool)
-    if not isinstance(method, (LnStructured, RandomStructured)):
-        return plan([ranked], Question(method.target), method, [mask]).keep(0, tensor)[0]
-    dim = check_dim(tensor.shape, method.dim)
-    live = live_channels(mask, tensor, dim, xp=xp)
-    if isinstance(method, LnStructured):
-        check_norm(method.n, tensor.ndim)
+    tensors = named(parameters)
+    pruned = []
+    for tensor, mask in zip(tensors.values, tensors.masks(masks), strict=True):
         if mask is not None:
-            ranked = xp.where(xp.astype(mask, xp.bool), ranked, xp.zeros_like(ranked))
-        norms = channel_norms(ranked, method.n, dim, xp=xp)
-    else:
-        norms = xp.zeros(tensor.shape[dim], dtype=xp.float32)
-    channels = method.of_channels()
-    kept, _ = plan([norms], Question(method.target), channels, [live]).keep(0, norms)
-    return spread(kept, mask, tensor, dim, xp=xp)
-
-
-def check_unstructured(method: Any) -> None:
-    """Check that a method can rank many tensors together.
-
-    Raises
-    ------
-    PruningTypeError
-        If its PRUNING_TYPE is not 'unstructured' (a TypeError).
-
-    Notes
-    -----
-    Clause METH-02. Source: the last check of ``torch.nn.utils.prune.global_unstructured``.
-    """
-    found = getattr(method, "PRUNING_TYPE", None)
-    if found != "unstructured":
-        raise not_unstructured(method, found)
-
-
-def not_unstructured(method: Any, found: Any) -> PruningTypeError:
-    """Return the error that says why a method cannot rank many tensors together."""
-    return PruningTypeError(
-        f'Only "unstructured" PRUNING_TYPE supported for the `pruning_method`. Found method '
-        f"{method!r} of type {found!r}. Rule: a method is a class that ranks single entries "
-        "[METH-02]. Pass L1Unstructured, or prune each tensor by itself."
-    )
+            xp = namespace_of(tensor, mask)
+            tensor = xp.where(xp.astype(mask, xp.bool), tensor, xp.zeros_like(tensor))
+        pruned.append(tensor)
+    return tensors.rebuild(pruned)

@@ -5,11 +5,11 @@ Clauses: AMT, SCOPE, BOUND, ALLOC.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from math import prod
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from multiprune.allocation import allocate, check_allocation
 from multiprune.amount import Kept, Target
@@ -24,7 +24,11 @@ from multiprune.errors import (
 )
 from multiprune.scope import Pools, Scope
 
-__all__ = ["Question", "count_in"]
+__all__ = ["AllocationLike", "BoundLike", "Question", "ScopeLike", "count_in"]
+
+ScopeLike = Literal["global", "tensor", "row"] | tuple[int, int] | Mapping[str, Hashable]
+BoundLike = float | Mapping[str, float] | None
+AllocationLike = Literal["uniform", "erk"] | Mapping[str, float] | None
 
 
 class Targeted(Protocol):

@@ -26,7 +26,7 @@ def backend_of(tensor: Array) -> Backend | None:
     Raises
     ------
     BackendError
-        If the object is no array (a LookupError).
+        If the object is not an array (a LookupError).
     """
     for base in type(tensor).__mro__:
         root = base.__module__.partition(".")[0]
@@ -35,8 +35,8 @@ def backend_of(tensor: Array) -> Backend | None:
     if not is_array(tensor):
         known = ", ".join(sorted(_points()))
         raise BackendError(
-            f"{type(tensor).__module__}.{type(tensor).__qualname__} is no array that multiprune "
-            f"knows. Rule: tensors are arrays of {known}, or of a namespace of the Array API "
+            f"{type(tensor).__module__}.{type(tensor).__qualname__} is not an array that is "
+            f"known here. Rule: tensors are arrays of {known}, or of a namespace of the Array API "
             "standard. Convert it, for example with numpy.asarray."
         )
     return None

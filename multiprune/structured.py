@@ -65,7 +65,7 @@ def check_norm(n: Any, ndim: int) -> None:
             )
     elif isinstance(n, bool) or not (n == "fro" or (isinstance(n, (int, float)) and n == n)):
         raise NormError(
-            f"n={n!r} is no order of a norm. Rule: n is a number, an infinity, 'fro' or 'nuc' "
+            f"n={n!r} is not an order of a norm. Rule: n is a number, an infinity, 'fro' or 'nuc' "
             "[METH-11]. Take n=2 for the Euclidean norm."
         )
 

@@ -82,7 +82,7 @@ def verify(
     Raises
     ------
     ParametersTypeError
-        If `params` is no mapping (a TypeError).
+        If `params` is not a mapping (a TypeError).
     BackendError
         If a backend is unknown, or its framework is not installed (a LookupError).
     DtypeError
@@ -101,7 +101,7 @@ def verify(
     if isinstance(backends, str) or not backends:
         raise ParametersTypeError(
             f"backends={backends!r} was given. Rule: it is a list of names, the first of which "
-            'the others are compared with. Write backends=["numpy", "jax"], say.'
+            'the others are compared with. Write backends=["numpy", "jax"], for example.'
         )
     tensors = named(params)
     source = _convertible(backend_of(tensors.values[0]), "the arrays' own")
@@ -123,16 +123,16 @@ def _run(name: str, host: Mapping[str, Any], rule: L1Unstructured, count: int) -
     threshold = ""
     started = perf_counter()
     if isinstance(backend, Peer):
-        found: Mapping[str, Array] = backend.global_masks(tensors, count)
+        masks_found: Mapping[str, Array] = backend.global_masks(tensors, count)
         seconds = perf_counter() - started
     else:
         ranked = plan(list(tensors.values()), Question(rule.target), rule)
         (cut,) = ranked.cuts
         kept = [ranked.keep(i, t)[0] for i, t in enumerate(tensors.values())]
-        found = dict(zip(tensors, kept, strict=True))
+        masks_found = dict(zip(tensors, kept, strict=True))
         seconds = perf_counter() - started
         threshold = hex(cut.threshold) if cut.count else "none"
-    masks = {n: backend.to_numpy(mask) == 1 for n, mask in found.items()}
+    masks = {n: backend.to_numpy(mask) == 1 for n, mask in masks_found.items()}
     packed = {n: (mask.shape, pack(mask.tobytes())) for n, mask in masks.items()}
     pruned = sum(mask.size - int(mask.sum()) for mask in masks.values())
     root = name.partition(".")[0]
@@ -157,7 +157,7 @@ def _convertible(backend: Any, name: str) -> Any:
 def _compared(run: _Run, first: _Run, ranked: Plan, threshold: int) -> _Run:
     """Judge the masks of one backend beside those of the first."""
     entries: Any = ranked.engine
-    differing, found = 0, None
+    differing, first_difference = 0, None
     for column, name in zip(entries.columns, run.masks, strict=True):
         mine, theirs = (r.masks[name].reshape(-1) for r in (run, first))
         if mine.shape != theirs.shape:
@@ -169,14 +169,14 @@ def _compared(run: _Run, first: _Run, ranked: Plan, threshold: int) -> _Run:
             stop = min(start + entries.backend.block_size, column.size)
             differs = mine[start:stop] != theirs[start:stop]
             differing += int(differs.sum())
-            if found is None and differs.any():
+            if first_difference is None and differs.any():
                 untied = entries.backend.where(differs & (column.keys(start, stop) != threshold))
                 if len(untied):
-                    found = _difference(name, start + int(untied[0]), first, run)
+                    first_difference = _difference(name, start + int(untied[0]), first, run)
     if not differing:
         return run
-    verdict = OUTSIDE_TIES if found is None else DIFFERENT
-    judged = replace(run.outcome, verdict=verdict, differing=differing, difference=found)
+    verdict = OUTSIDE_TIES if first_difference is None else DIFFERENT
+    judged = replace(run.outcome, verdict=verdict, differing=differing, difference=first_difference)
     return replace(run, outcome=judged)
 
 

@@ -3,6 +3,8 @@
 The names of torch, where they mean the same; `keep_pruned` holds zeros in training.
 """
 
+from typing import Any
+
 from multiprune import (
     CustomFromMask,
     Identity,
@@ -11,11 +13,15 @@ from multiprune import (
     RandomStructured,
     RandomUnstructured,
 )
+from multiprune import errors as _errors
+from multiprune.deprecated import moved
+from multiprune.errors import *  # noqa: F403 - all of them
+from multiprune.packed import MaskFileError
 from multiprune_jax.backend import backend
 from multiprune_jax.candidates import named_leaves
 from multiprune_jax.files import load_masks, save_masks
 from multiprune_jax.masking import apply_masks, report_of
-from multiprune_jax.pytree import Pruned, global_unstructured, local
+from multiprune_jax.pytree import PrunedTree, global_unstructured, local
 from multiprune_jax.sparse import to_bcoo
 from multiprune_jax.training import KeepPrunedState, keep_pruned, replace_masks
 
@@ -25,7 +31,8 @@ __all__ = [
     "KeepPrunedState",
     "L1Unstructured",
     "LnStructured",
-    "Pruned",
+    "MaskFileError",
+    "PrunedTree",
     "RandomStructured",
     "RandomUnstructured",
     "apply_masks",
@@ -40,3 +47,9 @@ __all__ = [
     "save_masks",
     "to_bcoo",
 ]
+__all__ += _errors.__all__
+
+
+def __getattr__(name: str) -> Any:
+    """Find what has another name now, with a warning."""
+    return moved(__name__, name, __name__, {"Pruned": "PrunedTree"})

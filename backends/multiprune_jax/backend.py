@@ -66,8 +66,8 @@ class JaxBackend:
         ParametersError
             If they lie on different devices (a ValueError).
         """
-        given = [*enumerate(scores), *enumerate(masks)]
-        if are_on_one_cpu((f"tensor {i}", a) for i, a in given if isinstance(a, jax.Array)):
+        numbered = [*enumerate(scores), *enumerate(masks)]
+        if are_on_one_cpu((f"tensor {i}", a) for i, a in numbered if isinstance(a, jax.Array)):
             return None
         return Compiled(scores, masks, order, question, pools)
 

@@ -6,17 +6,24 @@ Clauses: TIE-04, SCORE-02, SCORE-03, MASK-03, MASK-04, ERR-03.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from multiprune.errors import MaskError, ParametersError, ScoresError, ScoresShapeError
+from multiprune.errors import (
+    MaskError,
+    ParametersError,
+    ParametersTypeError,
+    ScoresError,
+    ScoresShapeError,
+)
 from multiprune.masks import check_mask
+from multiprune.patterns import as_patterns, is_selected
 from multiprune_jax.memory import are_on_one_cpu, check_width, is_on_a_cpu
-from multiprune_jax.paths import Tree, check_masks
+from multiprune_jax.paths import Tree, check_masks, leaves_of_masks
 
 __all__ = ["Candidates", "Where", "as_mask", "is_weight", "named_leaves"]
 
@@ -29,7 +36,13 @@ def is_weight(path: str, leaf: Any) -> bool:
     return leaf.ndim >= 2 and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
 
 
-def named_leaves(params: Any, where: Where | None = None) -> dict[str, jax.Array]:
+def named_leaves(
+    params: Any,
+    where: Where | None = None,
+    *,
+    include: str | Iterable[str] = "*",
+    exclude: str | Iterable[str] = (),
+) -> dict[str, jax.Array]:
     """Return the leaves that would be pruned, by canonical name, in the order of their positions.
 
     Parameters
@@ -37,6 +50,8 @@ def named_leaves(params: Any, where: Where | None = None) -> dict[str, jax.Array
     params : pytree
     where : callable, optional
         ``where(path, leaf)``; floating leaves with two or more dimensions if left out.
+    include, exclude : str or iterable of str
+        Shell patterns of canonical names.
 
     Raises
     ------
@@ -47,7 +62,7 @@ def named_leaves(params: Any, where: Where | None = None) -> dict[str, jax.Array
     -----
     Clauses TIE-04, ERR-03.
     """
-    return _chosen(Tree(params), where)
+    return _chosen(Tree(params), where, include, exclude)
 
 
 class Candidates:
@@ -64,15 +79,23 @@ class Candidates:
         Prior masks of leaves that are not ranked this time: they stay as they are.
     """
 
-    def __init__(self, params: Any, where: Where | None, scores: Any, masks: Any) -> None:
+    def __init__(
+        self,
+        params: Any,
+        where: Where | None,
+        include: str | Iterable[str],
+        exclude: str | Iterable[str],
+        scores: Any,
+        masks: Any,
+    ) -> None:
         self.tree = Tree(params)
-        self.leaves = _chosen(self.tree, where)
+        self.leaves = _chosen(self.tree, where, include, exclude)
         self.scores = self.leaves if scores is None else self._matched(Tree(scores).leaves)
-        given = {} if masks is None else Tree(masks).leaves
-        check_masks(given, self.tree.leaves, "params")
-        asked = {name: as_mask(mask, name) for name, mask in given.items()}
-        self.masks = {name: mask for name, mask in asked.items() if name in self.leaves}
-        self.carried = {name: mask for name, mask in asked.items() if name not in self.leaves}
+        prior = {} if masks is None else leaves_of_masks(masks)
+        check_masks(prior, self.tree.leaves, "params")
+        checked = {name: as_mask(mask, name) for name, mask in prior.items()}
+        self.masks = {name: mask for name, mask in checked.items() if name in self.leaves}
+        self.carried = {name: mask for name, mask in checked.items() if name not in self.leaves}
 
     @property
     def arrays(self) -> list[jax.Array]:
@@ -153,20 +176,32 @@ class _Numpy:
     isdtype = staticmethod(np.isdtype)
 
 
-def _chosen(tree: Tree, where: Where | None) -> dict[str, jax.Array]:
+def _chosen(
+    tree: Tree, where: Where | None, include: str | Iterable[str], exclude: str | Iterable[str]
+) -> dict[str, jax.Array]:
+    if where is not None and not callable(where):
+        raise ParametersTypeError(
+            f"where={where!r} was given. Rule: where is a function of a name and a leaf [ERR-05]. "
+            "Write where=lambda name, leaf: ..., or name patterns by include= and exclude=."
+        )
+    include, exclude = as_patterns(include, "include"), as_patterns(exclude, "exclude")
     arrays = {
         name: leaf
         for name, leaf in tree.leaves.items()
         if hasattr(leaf, "dtype") and hasattr(leaf, "shape")
     }
     choose = where or is_weight
-    chosen = {n: _array(arrays[n], n) for n in sorted(arrays) if choose(n, arrays[n])}
+    chosen = {
+        name: _array(arrays[name], name)
+        for name in sorted(arrays)
+        if is_selected(name, include, exclude) and choose(name, arrays[name])
+    }
     if not chosen:
         seen = [f"{name}: {leaf.dtype}{list(leaf.shape)}" for name, leaf in arrays.items()]
         rule = "where(path, leaf) chose none" if where else "none is floating with ndim >= 2"
         raise ParametersError(
             f"params have no leaf to prune: {rule} of {seen[:20]}. Rule: there is at least one "
-            "[ERR-03]. Pass where=lambda path, leaf: ..., say."
+            "[ERR-03]. Pass where=lambda path, leaf: ..., for example."
         )
     return chosen
 
@@ -175,6 +210,11 @@ def _array(leaf: Any, name: str) -> jax.Array:
     """Make arrays of other kinds JAX's; those of NumPy are only read, so their memory will do."""
     if isinstance(leaf, jax.Array):
         return leaf
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        raise ParametersTypeError(
+            f"{name} is a {leaf}, which has no values. Rule: entries are ranked by their values "
+            "[ERR-05]. Pass arrays; for shapes alone call jax.eval_shape on the pruning."
+        )
     check_width(leaf, name)
     array: jax.Array = jax.device_put(np.asarray(leaf), may_alias=True)
     return array

@@ -22,8 +22,8 @@ from multiprune.errors import ParametersError
 from multiprune_jax.bits import flat_index
 
 __all__ = [
-    "Column",
     "Counts",
+    "LeafColumn",
     "Order",
     "barrier",
     "before",
@@ -44,7 +44,7 @@ _JOINED = 6 << 20
 
 
 @dataclass(frozen=True)
-class Column:
+class LeafColumn:
     """One leaf of a ranking, or several joined in the order of their positions.
 
     Attributes
@@ -75,7 +75,7 @@ class Column:
         order: Order,
         bits: int,
         alive: Sequence[jax.Array | None],
-    ) -> Column:
+    ) -> LeafColumn:
         """Make one of some of the leaves of a ranking, flat where it can be."""
         some = [(scores[i], alive[i]) for i in leaves]
         score, mask = some[0]

@@ -15,21 +15,22 @@ from jax.experimental import multihost_utils
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from multiprune.deprecated import warn_of
 from multiprune.packed import MaskFileError, decode, encode
 from multiprune_jax.memory import place
-from multiprune_jax.paths import Tree, check_masks
+from multiprune_jax.paths import Tree, check_masks, leaves_of_masks
 
 __all__ = ["load_masks", "save_masks"]
 
 
-def save_masks(path: str | os.PathLike[str], masks: Any) -> str:
+def save_masks(masks: Any, path: Any) -> str:
     """Write masks as a packed mask file, one bit an entry, that every backend reads.
 
     Parameters
     ----------
-    path : path
     masks : pytree
         As `multiprune_jax.global_unstructured` returns them.
+    path : path
 
     Returns
     -------
@@ -41,7 +42,10 @@ def save_masks(path: str | os.PathLike[str], masks: Any) -> str:
     Clauses FILE-01 to FILE-05. Where several processes hold shards of the masks, all of them call
     this; each sees one whole mask at a time, and the first writes the file before any returns.
     """
-    leaves = Tree(masks).leaves
+    if isinstance(masks, str | os.PathLike):
+        warn_of("save_masks(path, masks) is save_masks(masks, path) now.")
+        masks, path = path, masks
+    leaves = leaves_of_masks(masks)
     arrays = {name: _whole(leaves[name]) == 1 for name in sorted(leaves)}
     bits = {name: (array.shape, array.tobytes()) for name, array in arrays.items()}
     tensors, metadata = encode(bits)
@@ -74,7 +78,7 @@ def load_masks(path: str | os.PathLike[str], like: Any = None) -> Any:
     Raises
     ------
     MaskFileError
-        If the file is damaged, or is none of masks (a ValueError).
+        If the file is damaged, or is not a mask file (a ValueError).
     MaskError, MaskShapeError
         If a mask matches no leaf of `like`, or has another shape (ValueErrors).
 
@@ -98,10 +102,10 @@ def load_masks(path: str | os.PathLike[str], like: Any = None) -> Any:
                 f"{os.fspath(path)} holds {name} as {array.dtype}{list(array.shape)}. Rule: packed "
                 "masks are one-dimensional U8 tensors [FILE-04]."
             )
-    found = decode({name: array.tobytes() for name, array in packed.items()}, metadata)
+    decoded = decode({name: array.tobytes() for name, array in packed.items()}, metadata)
     masks = {
         name: np.frombuffer(bits, dtype=np.bool_).reshape(shape)
-        for name, (shape, bits) in found.items()
+        for name, (shape, bits) in decoded.items()
     }
     if like is None:
         return {name: jnp.array(mask) for name, mask in masks.items()}

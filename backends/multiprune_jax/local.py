@@ -162,7 +162,7 @@ def _keep_last(
 
     def one_digit(search: _Search) -> _Search:
         in_key, place = search.step < for_key, search.place
-        # As in `Column.count`: what is computed of the scores is tied to this pass.
+        # As in `LeafColumn.count`: what is computed of the scores is tied to this pass.
         values, at, nought = barrier((scores, place, jnp.uint32(0)))
         here, index = order(values), flat_index(shape, nought, axes=axes)
         conditions = before(here, index, search.trials, at, bits)

@@ -17,7 +17,7 @@ from jax.experimental import multihost_utils
 from multiprune.report import Report, TensorReport
 from multiprune_jax.columns import count_where, is_alone
 from multiprune_jax.memory import aligned, is_on_a_cpu, place
-from multiprune_jax.paths import Tree, check_masks
+from multiprune_jax.paths import Tree, check_masks, leaves_of_masks
 
 __all__ = ["apply_masks", "count_kept", "counted", "counts_of_rows", "masked", "report_of"]
 
@@ -41,9 +41,9 @@ def apply_masks(params: Any, masks: Any) -> Any:
     -----
     Clauses REP-03, MASK-04. A pure function, also under ``jit``.
     """
-    tree, given = Tree(params), Tree(masks).leaves
-    check_masks(given, tree.leaves, "params")
-    return tree.replace({n: masked(tree.leaves[n], m) for n, m in given.items()}, keep=True)
+    tree, kept = Tree(params), leaves_of_masks(masks)
+    check_masks(kept, tree.leaves, "params")
+    return tree.replace({n: masked(tree.leaves[n], m) for n, m in kept.items()}, keep=True)
 
 
 def report_of(masks: Any) -> Report:
@@ -58,7 +58,7 @@ def report_of(masks: Any) -> Report:
     -------
     Report
     """
-    return counted(Tree(masks).leaves, "")
+    return counted(leaves_of_masks(masks), "")
 
 
 def masked(leaf: Any, mask: Any) -> jax.Array:

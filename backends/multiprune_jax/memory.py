@@ -83,9 +83,9 @@ def are_on_one_cpu(named: Iterable[tuple[str, jax.Array]]) -> bool:
     arrays = list(named)
     tied = {frozenset(a.sharding.device_set): name for name, a in arrays if _is_tied(a)}
     if len(tied) > 1:
-        told = "; ".join(f"{name} on {sorted(map(str, on))}" for on, name in tied.items())
+        text = "; ".join(f"{name} on {sorted(map(str, on))}" for on, name in tied.items())
         raise ParametersError(
-            f"arrays lie on different devices: {told}. Rule: one call ranks arrays of one "
+            f"arrays lie on different devices: {text}. Rule: one call ranks arrays of one "
             "device, or of one mesh. Move them together with jax.device_put."
         )
     return all(is_on_a_cpu(array) for _, array in arrays)

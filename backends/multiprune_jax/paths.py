@@ -17,7 +17,7 @@ import numpy as np
 
 from multiprune.errors import MaskError, MaskShapeError, ParametersError
 
-__all__ = ["Tree", "check_masks"]
+__all__ = ["Tree", "check_masks", "leaves_of_masks"]
 
 _Way = tuple[str, ...]
 
@@ -32,7 +32,7 @@ class Tree:
     Attributes
     ----------
     leaves : dict
-        Every leaf by its canonical name, in the tree's own order; None is no leaf.
+        Every leaf by its canonical name, in the tree's own order; None is not a leaf.
     left_out : list of str
         Names of places, leaves or whole branches, that hold None or `optax.MaskedNode`: they were
         taken out of this tree on purpose.
@@ -45,9 +45,9 @@ class Tree:
 
     def __init__(self, tree: Any) -> None:
         out: list[tuple[str, ...]] = []
-        found = list(self._walk(tree, (), out))
+        named = list(self._walk(tree, (), out))
         self._structure = jax.tree_util.tree_structure(tree)
-        ways = [way for way, _ in found]
+        ways = [way for way, _ in named]
         if isinstance(tree, Mapping) and "params" in tree and not _is_a(tree, "flax", "State"):
             shorter = [_inside(way) for way in ways]
             if len(set(map("/".join, shorter))) == len(ways):
@@ -61,7 +61,7 @@ class Tree:
                 'lead to it, joined by "/", and each by its own name [TIE-04]. Rename a key that '
                 'holds "/".'
             )
-        self.leaves = dict(zip(names, (leaf for _, leaf in found), strict=True))
+        self.leaves = dict(zip(names, (leaf for _, leaf in named), strict=True))
 
     def replace(self, values: Mapping[str, Any], *, others: Any = None, keep: bool = False) -> Any:
         """Return a tree of the same structure with new leaves.
@@ -93,6 +93,33 @@ class Tree:
             around = _is_a(node, "flax", "Variable")
             for (key, *_), child in children:
                 yield from self._walk(child, way if around else (*way, _text(key)), out)
+
+
+def leaves_of_masks(masks: Any) -> dict[str, Any]:
+    """Return masks by canonical names.
+
+    Raises
+    ------
+    MaskError
+        If it is what a pruning returned, or a list stands for an array (a ValueError).
+
+    Notes
+    -----
+    Clause MASK-04.
+    """
+    if hasattr(masks, "masks") and hasattr(masks, "report"):
+        raise MaskError(
+            "masks is what a pruning returned. Rule: masks are a tree as that of the parameters "
+            "[MASK-04]. Pass the masks in it: masks=pruned.masks."
+        )
+    leaves = Tree(masks).leaves
+    for name, mask in leaves.items():
+        if not hasattr(mask, "shape"):
+            raise MaskError(
+                f"the mask {name} is a {type(mask).__name__}. Rule: a mask is an array of its "
+                "leaf's shape [MASK-04]. Make it one: jax.numpy.asarray."
+            )
+    return leaves
 
 
 def check_masks(masks: Mapping[str, Any], leaves: Mapping[str, Any], what: str) -> None:

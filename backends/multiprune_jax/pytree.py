@@ -8,15 +8,16 @@ Clauses: RANK, MASK, SCORE, METH, SCOPE, GROUP, BOUND, ALLOC, TIE-04.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 
-from multiprune import pruning
+from multiprune.method_checks import check_class, check_instance
 from multiprune.methods import CustomFromMask, L1Unstructured, PruningMethod
+from multiprune.one_tensor import mask_of
 from multiprune.plan import plan
-from multiprune.question import Question
+from multiprune.question import AllocationLike, BoundLike, Question, ScopeLike
 from multiprune.report import Report
 from multiprune_jax import ranking
 from multiprune_jax.asked import check_traced
@@ -24,10 +25,10 @@ from multiprune_jax.candidates import Candidates, Where
 from multiprune_jax.masking import counted, masked
 from multiprune_jax.paths import check_masks
 
-__all__ = ["Pruned", "global_unstructured", "local"]
+__all__ = ["PrunedTree", "global_unstructured", "local"]
 
 
-class Pruned(NamedTuple):
+class PrunedTree(NamedTuple):
     """What a pruning returns.
 
     Attributes
@@ -48,21 +49,23 @@ class Pruned(NamedTuple):
 def global_unstructured(
     params: Any,
     *,
-    amount: Any = None,
-    sparsity: Any = None,
+    amount: float | jax.Array | None = None,
+    sparsity: float | None = None,
     method: type[PruningMethod] = L1Unstructured,
+    include: str | Iterable[str] = "*",
+    exclude: str | Iterable[str] = (),
     where: Where | None = None,
     importance_scores: Any = None,
     masks: Any = None,
-    seed: Any = None,
+    seed: int | None = None,
     signed: bool | None = None,
-    scope: Any = "global",
+    scope: ScopeLike = "global",
     dim: int | None = None,
-    keep_at_least: Any = None,
-    prune_at_most: Any = None,
-    prune_at_least: Any = None,
-    allocation: Any = None,
-) -> Pruned:
+    keep_at_least: BoundLike = None,
+    prune_at_most: BoundLike = None,
+    prune_at_least: BoundLike = None,
+    allocation: AllocationLike = None,
+) -> PrunedTree:
     """Rank the entries of many leaves, together or in pools, and set those that come first to 0.
 
     Parameters
@@ -77,6 +80,8 @@ def global_unstructured(
         Target fraction of all entries, instead of `amount`.
     method : type
         A method of PRUNING_TYPE 'unstructured'.
+    include, exclude : str or iterable of str
+        Shell patterns of canonical names, for example ``"*/kernel"``.
     where : callable, optional
         ``where(path, leaf)`` chooses leaves; floating ones with two or more dimensions if left out.
     importance_scores : pytree, optional
@@ -104,7 +109,7 @@ def global_unstructured(
 
     Returns
     -------
-    Pruned
+    PrunedTree
         ``params``, ``masks`` and ``report``; the given trees stay as they were.
 
     Raises
@@ -131,14 +136,18 @@ def global_unstructured(
     >>> pruned.params["a"].tolist(), pruned.masks["b"].tolist()
     ([[3.0, 0.0]], [[False, True]])
     """
-    pruning.check_unstructured(method)
+    check_class(method)
     check_traced(amount, sparsity, seed)
-    is_traced = isinstance(amount, jax.core.Tracer)
-    count = 0 if is_traced else amount
-    given = {"amount": count, "sparsity": sparsity, "seed": seed, "signed": signed}
+    traced = amount if isinstance(amount, jax.core.Tracer) else None
+    own = {
+        "amount": amount if traced is None else 0,
+        "sparsity": sparsity,
+        "seed": seed,
+        "signed": signed,
+    }
     rule, question = Question.of(
         method,
-        {name: value for name, value in given.items() if value is not None},
+        {name: value for name, value in own.items() if value is not None},
         scope=scope,
         dim=dim,
         keep_at_least=keep_at_least,
@@ -148,29 +157,31 @@ def global_unstructured(
         rows=-1,
         groups=-2,
     )
-    found = Candidates(params, where, importance_scores, masks)
-    names, scores = list(found.leaves), list(found.scores.values())
-    prior = [found.masks.get(name) for name in names]
-    if is_traced or found.is_traced:
-        kept = ranking.rank(scores, question, rule, prior, names, amount if is_traced else None)
-        return _outcome(found, dict(zip(names, kept, strict=True)), None)
-    found.check_devices()
+    candidates = Candidates(params, where, include, exclude, importance_scores, masks)
+    names, scores = list(candidates.leaves), list(candidates.scores.values())
+    prior = [candidates.masks.get(name) for name in names]
+    if traced is not None or candidates.is_traced:
+        kept = ranking.rank(scores, question, rule, prior, names, traced)
+        return _outcome(candidates, dict(zip(names, kept, strict=True)), None)
+    candidates.check_devices()
     with jax.ensure_compile_time_eval():
         ranked = plan(scores, question, rule, prior, names)
-        done = [ranked.keep(i, leaf) for i, leaf in enumerate(found.leaves.values())]
+        done = [ranked.keep(i, leaf) for i, leaf in enumerate(candidates.leaves.values())]
         report = ranked.report([pruned for _, pruned in done], method.__name__)
         kept = [mask for mask, _ in done]
-        return _outcome(found, dict(zip(names, kept, strict=True)), report)
+        return _outcome(candidates, dict(zip(names, kept, strict=True)), report)
 
 
 def local(
     params: Any,
     method: PruningMethod | Callable[[str, Any], PruningMethod],
     *,
+    include: str | Iterable[str] = "*",
+    exclude: str | Iterable[str] = (),
     where: Where | None = None,
     importance_scores: Any = None,
     masks: Any = None,
-) -> Pruned:
+) -> PrunedTree:
     """Prune each leaf by itself, by any method, structured ones included.
 
     Parameters
@@ -180,12 +191,12 @@ def local(
         With its amount, for example ``LnStructured(0.5, n=2, dim=-1)``; or ``method(path, leaf)``
         that returns one for each leaf. A seed draws the same numbers for every leaf: give each its
         own by a callable.
-    where, importance_scores, masks
+    include, exclude, where, importance_scores, masks
         As in `global_unstructured`.
 
     Returns
     -------
-    Pruned
+    PrunedTree
 
     Raises
     ------
@@ -206,31 +217,34 @@ def local(
     >>> local(params, LnStructured(0.5, n=2, dim=0)).masks["kernel"].tolist()
     [[True, True], [False, False]]
     """
-    found = Candidates(params, where, importance_scores, masks)
-    eager = not found.is_traced
+    candidates = Candidates(params, where, include, exclude, importance_scores, masks)
+    eager = not candidates.is_traced
     if eager:
-        found.check_devices()
+        candidates.check_devices()
     kept: dict[str, jax.Array] = {}
     names: dict[str, None] = {}
-    for name, leaf in found.leaves.items():
-        rule = method if isinstance(method, PruningMethod) else method(name, leaf)
+    for name, leaf in candidates.leaves.items():
+        rule: Any = method
+        if callable(method) and not isinstance(method, type):
+            rule = method(name, leaf)
+        check_instance(rule)
         names[type(rule).__name__] = None
-        prior, score = found.masks.get(name), found.scores[name]
+        prior, score = candidates.masks.get(name), candidates.scores[name]
         if isinstance(rule, CustomFromMask):
-            check_masks({name: rule.mask}, found.leaves, "params")
+            check_masks({name: rule.mask}, candidates.leaves, "params")
         if eager:
             with jax.ensure_compile_time_eval():
-                kept[name] = pruning.mask_of(leaf, rule, prior, scores=score)
+                kept[name] = mask_of(leaf, rule, prior, importance_scores=score)
         else:
             kept[name] = ranking.mask_of(leaf, rule, prior, scores=score)
     report = None
     if not any(isinstance(mask, jax.core.Tracer) for mask in kept.values()):
         report = counted(kept, "+".join(names))
-    return _outcome(found, kept, report)
+    return _outcome(candidates, kept, report)
 
 
-def _outcome(found: Candidates, kept: Mapping[str, Any], report: Report | None) -> Pruned:
-    masks = {**found.carried, **kept}
-    leaves = found.tree.leaves | found.leaves
-    params = found.tree.replace({n: masked(leaves[n], m) for n, m in masks.items()}, keep=True)
-    return Pruned(params, found.tree.replace(masks), report)
+def _outcome(candidates: Candidates, kept: Mapping[str, Any], report: Report | None) -> PrunedTree:
+    masks = {**candidates.carried, **kept}
+    leaves = candidates.tree.leaves | candidates.leaves
+    params = candidates.tree.replace({n: masked(leaves[n], m) for n, m in masks.items()}, keep=True)
+    return PrunedTree(params, candidates.tree.replace(masks), report)

@@ -26,12 +26,12 @@ from multiprune.structured import channel_norms, check_dim, check_norm
 from multiprune_jax.asked import Ask, Asked, asker, count_traced
 from multiprune_jax.bits import draws, ordered
 from multiprune_jax.candidates import as_mask
-from multiprune_jax.columns import Column, check_size, is_alone, joined
+from multiprune_jax.columns import LeafColumn, check_size, is_alone, joined
 from multiprune_jax.counts import Count
 from multiprune_jax.local import keep_groups, keep_rows, row_sums
 from multiprune_jax.masking import count_kept, counts_of_rows
 from multiprune_jax.membership import Membership
-from multiprune_jax.traced import Found, find_cuts
+from multiprune_jax.traced import Found, traced_cuts
 
 __all__ = ["Masks", "compiled", "compiled_local", "count_live", "count_rows", "mask_of", "rank"]
 
@@ -96,15 +96,15 @@ def prune_pools(
     groups: list[tuple[int, ...]] = [(i,) for i in range(len(sizes))]
     if join and is_alone():
         groups = joined(sizes, [(p, s.dtype) for p, s in zip(pools, scores, strict=True)])
-    columns = [Column.of(group, keys, make, order.bits, masks) for group in groups]
+    columns = [LeafColumn.of(group, keys, make, order.bits, masks) for group in groups]
     members = Membership([pools[group[0]] for group in groups], max(pools) + 1)
-    cuts = find_cuts(columns, sizes, members, order.bits, ask)
+    cuts = traced_cuts(columns, sizes, members, order.bits, ask)
     kept: dict[int, jax.Array] = {}
     for i, (column, pool) in enumerate(zip(columns, members.of, strict=True)):
         shapes = [scores[leaf].shape for leaf in column.leaves]
         border = cuts.borders[i : i + 1]
-        found = column.keep(cuts.threshold[pool : pool + 1], border, shapes)
-        kept.update(zip(column.leaves, found, strict=True))
+        leaf_masks = column.keep(cuts.threshold[pool : pool + 1], border, shapes)
+        kept.update(zip(column.leaves, leaf_masks, strict=True))
     return [kept[i] for i in range(len(scores))], cuts
 
 
@@ -189,8 +189,8 @@ def mask_of(
     Clauses METH-01 to METH-11.
     """
     if isinstance(method, CustomFromMask):
-        given = as_mask(method.mask, "the given mask")
-        return given if mask is None else given & mask
+        own = as_mask(method.mask, "the given mask")
+        return own if mask is None else own & mask
     if not isinstance(method, LnStructured | RandomStructured):
         return rank([scores], Question(method.target), method, [mask], ["0"])[0]
     dim = check_dim(leaf.shape, method.dim)

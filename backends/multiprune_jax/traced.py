@@ -21,11 +21,11 @@ import numpy as np
 from jax import lax
 
 from multiprune_jax.asked import Ask, digit_of
-from multiprune_jax.columns import Column
+from multiprune_jax.columns import LeafColumn
 from multiprune_jax.counts import Count, pick
 from multiprune_jax.membership import Membership
 
-__all__ = ["Found", "find_cuts"]
+__all__ = ["Found", "traced_cuts"]
 
 _DIGITS = np.arange(1, 4, dtype=np.uint32)
 
@@ -96,8 +96,8 @@ class _Search(NamedTuple):
     is_split: jax.Array
 
 
-def find_cuts(
-    columns: Sequence[Column],
+def traced_cuts(
+    columns: Sequence[LeafColumn],
     leaves: Sequence[int],
     members: Membership,
     bits: int,
@@ -109,7 +109,7 @@ def find_cuts(
 
     Parameters
     ----------
-    columns : sequence of Column
+    columns : sequence of LeafColumn
         Every leaf is in one of them.
     leaves : sequence of int
         The size of each leaf, in the order of positions.
@@ -162,8 +162,8 @@ def find_cuts(
     def one_digit(search: _Search) -> _Search:
         in_key = search.step < for_key
         keys, place, at = search.trials
-        found = _counts(columns, members, keys, at)
-        counts = jnp.concatenate([search.below[None], found, search.upto[None]])
+        before_trials = _counts(columns, members, keys, at)
+        counts = jnp.concatenate([search.below[None], before_trials, search.upto[None]])
         edges = sums(counts)
         settled, count = search.settled, search.wanted
         if asked.total is None:
@@ -236,7 +236,7 @@ def find_cuts(
 
 
 def _counts(
-    columns: Sequence[Column], members: Membership, keys: jax.Array, borders: jax.Array
+    columns: Sequence[LeafColumn], members: Membership, keys: jax.Array, borders: jax.Array
 ) -> jax.Array:
     """Count the entries of each column before three keys: (3, columns)."""
     trials = lax.split(keys.T.reshape(-1), [1] * keys.size)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from multiprune.errors import MaskError, ParametersTypeError
-from multiprune_jax.paths import Tree, check_masks
+from multiprune_jax.paths import Tree, check_masks, leaves_of_masks
 
 if TYPE_CHECKING:
     import optax  # type: ignore[import-untyped,unused-ignore]
@@ -58,11 +58,11 @@ def keep_pruned(masks: Any) -> optax.GradientTransformation:
     """
     import optax
 
-    given = Tree(masks).leaves
+    kept = leaves_of_masks(masks)
 
     def init(params: Any) -> KeepPrunedState:
         tree = Tree(params)
-        mine = {name: mask for name, mask in given.items() if not tree.is_left_out(name)}
+        mine = {name: mask for name, mask in kept.items() if not tree.is_left_out(name)}
         check_masks(mine, tree.leaves, "params")
         # A copy: a step that donates its state must not take the caller's masks with it.
         return KeepPrunedState({n: jnp.array(m, dtype=jnp.bool_) for n, m in mine.items()})
@@ -100,18 +100,18 @@ def replace_masks(state: Any, masks: Any) -> Any:
     MaskError, MaskShapeError
         If there are none to replace, or the new ones are of other leaves (ValueErrors).
     """
-    given, found = Tree(masks).leaves, []
+    kept, states = leaves_of_masks(masks), []
 
     def replaced(node: Any) -> Any:
         if not isinstance(node, KeepPrunedState):
             return node
-        found.append(node)
-        mine: Mapping[str, Any] = {n: given[n] for n in node.masks if n in given}
+        states.append(node)
+        mine: Mapping[str, Any] = {n: kept[n] for n in node.masks if n in kept}
         check_masks(node.masks, mine, "the new masks")
         return KeepPrunedState({n: jnp.array(m, dtype=jnp.bool_) for n, m in mine.items()})
 
     new = jax.tree.map(replaced, state, is_leaf=lambda node: isinstance(node, KeepPrunedState))
-    if not found:
+    if not states:
         raise MaskError(
             "the optimizer's state has no masks. Rule: it is that of a chain that ends in "
             "keep_pruned(masks). Make one, and call its init."

@@ -1,43 +1,29 @@
-"""The NumPy backend: arrays, ml_dtypes ones included, and checkpoint files."""
+"""The NumPy backend: arrays, those of ml_dtypes included."""
 
-from multiprune_numpy.arrays import load_masks, load_weights
+from typing import Any
+
+from multiprune.deprecated import moved
 from multiprune_numpy.backend import backend
-from multiprune_numpy.checkpoint import Checkpoint, open_checkpoint
-from multiprune_numpy.comparing import (
-    Difference,
-    TensorDifference,
-    Verdict,
-    diff_checkpoints,
-    verify_checkpoint,
-)
-from multiprune_numpy.errors import CheckpointError, OutputError
-from multiprune_numpy.inspecting import Inspection, TensorFacts, inspect_checkpoint
-from multiprune_numpy.outcome import PrunedCheckpoint
-from multiprune_numpy.portrait import Portrait, portray_checkpoint
-from multiprune_numpy.pruning import prune_checkpoint
 from multiprune_numpy.sparse import to_csr
-from multiprune_numpy.sweep import SweepRow
 
-__all__ = [
-    "Checkpoint",
-    "CheckpointError",
-    "Difference",
-    "Inspection",
-    "OutputError",
-    "Portrait",
-    "PrunedCheckpoint",
-    "SweepRow",
-    "TensorDifference",
-    "TensorFacts",
-    "Verdict",
-    "backend",
-    "diff_checkpoints",
-    "inspect_checkpoint",
-    "load_masks",
-    "load_weights",
-    "open_checkpoint",
-    "portray_checkpoint",
-    "prune_checkpoint",
-    "to_csr",
-    "verify_checkpoint",
-]
+__all__ = ["backend", "to_csr"]
+
+_MOVED = {
+    **{
+        name: name
+        for name in (
+            "Checkpoint", "CheckpointError", "Inspection", "OutputError", "PrunedCheckpoint",
+            "SweepRow", "TensorDifference", "TensorFacts", "Verdict", "diff_checkpoints",
+            "inspect_checkpoint", "load_masks", "load_weights", "open_checkpoint",
+            "prune_checkpoint", "verify_checkpoint",
+        )
+    },
+    "Difference": "CheckpointDifference",
+    "Portrait": "Charts",
+    "portray_checkpoint": "chart_checkpoint",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Find what has moved to `multiprune_checkpoints`, with a warning."""
+    return moved(__name__, name, "multiprune_checkpoints", _MOVED)

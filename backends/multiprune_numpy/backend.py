@@ -1,4 +1,4 @@
-"""Room: how NumPy shows scores as keys and counts digits; see `multiprune.backend.Backend`."""
+"""How NumPy shows scores as keys and counts digits; see `multiprune.backend.Backend`."""
 
 from __future__ import annotations
 

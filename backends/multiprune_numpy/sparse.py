@@ -1,4 +1,4 @@
-"""Room: pruned arrays → SciPy's compressed rows, which store what is kept.
+"""Pruned arrays → SciPy's compressed rows, which store what is kept.
 
 Clauses: MASK-03, MASK-04.
 """
@@ -41,7 +41,7 @@ def to_csr(values: npt.NDArray[Any], mask: npt.NDArray[Any] | None = None) -> cs
     Raises
     ------
     DimError
-        If `values` is no matrix (an IndexError); reshape it, for example to ``(shape[0], -1)``.
+        If `values` is not a matrix (an IndexError); reshape it, for example to ``(shape[0], -1)``.
     MaskShapeError, MaskError
         If `mask` does not fit (ValueErrors).
     DtypeError

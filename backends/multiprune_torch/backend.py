@@ -22,10 +22,10 @@ from multiprune.order import Order
 from multiprune.plan import columns_of
 from multiprune.question import Question
 from multiprune.scope import Pools
-from multiprune_torch.device import OnDevice
-from multiprune_torch.device_keys import SIGNED, device_keys
+from multiprune_torch.device.engine import OnDevice
+from multiprune_torch.device.keys import SIGNED, device_keys
 from multiprune_torch.errors import LayoutError
-from multiprune_torch.layout import is_sharded
+from multiprune_torch.sharding import is_sharded
 
 __all__ = ["TorchBackend", "backend", "host_keys"]
 

@@ -1,4 +1,4 @@
-"""Room: pruned tensors → torch's compressed rows, which store what is kept.
+"""Pruned tensors → torch's compressed rows, which store what is kept.
 
 Clauses: MASK-03, MASK-04.
 """
@@ -36,7 +36,7 @@ def to_csr(values: Tensor, mask: Tensor | None = None) -> Tensor:
     Raises
     ------
     DimError
-        If `values` is no matrix (an IndexError); reshape it, for example with ``flatten(1)``.
+        If `values` is not a matrix (an IndexError); reshape it, for example with ``flatten(1)``.
     MaskShapeError, MaskError
         If `mask` does not fit (ValueErrors).
 

@@ -1,4 +1,4 @@
-"""Room: torch's own pruning as a peer, for `multiprune.verify` to compare with.
+"""Torch's own pruning as a peer, for `multiprune.verify` to compare with.
 
 Source: ``torch.nn.utils.prune.global_unstructured``.
 """

@@ -23,7 +23,7 @@ def check(folder: Path = HERE) -> list[str]:
         try:
             file = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            found.append(f"{path.name} is no JSON: {error}")
+            found.append(f"{path.name} is not JSON: {error}")
             continue
         found += [f"{path.name}: {each}" for each in problems(file, schema)]
         flags = {flag for vector in file["vectors"] for flag in vector["flags"]}

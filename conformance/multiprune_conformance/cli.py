@@ -91,7 +91,7 @@ def _selected(only: list[str]) -> Suite:
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no time above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a time above 0")
     return seconds
 
 

@@ -33,7 +33,9 @@ def checked(description: Any) -> Json:
         If it does not: a misspelt profile would be skipped in silence.
     """
     if not isinstance(description, dict):
-        raise Usage(f"the implementation describes itself as {description!r}, which is no object")
+        raise Usage(
+            f"the implementation describes itself as {description!r}, which is not an object"
+        )
     who = description.get("implementation")
     if not isinstance(who, dict) or not all(
         isinstance(who.get(part), str) for part in ("name", "version", "language")

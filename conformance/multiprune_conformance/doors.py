@@ -125,7 +125,7 @@ class Process:
             answer: Json = json.loads(line)
         except ValueError:
             self._end()
-            raise Broken(f"an answer that is no JSON: {line[:200]}") from None
+            raise Broken(f"an answer that is not JSON: {line[:200]}") from None
         return answer
 
     def _end(self) -> str:

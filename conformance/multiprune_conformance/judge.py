@@ -28,7 +28,7 @@ class Implementation(Protocol):
 
 
 class Broken(Exception):  # noqa: N818 - not an error of ours, but a verdict
-    """The implementation crashed, timed out, or answered what is no answer."""
+    """The implementation crashed, timed out, or answered what is not an answer."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,11 @@ def _one(vector: Json, implementation: Implementation, description: Json) -> Ver
     except (Exception, SystemExit) as error:
         return Verdict(vector, "error", f"{type(error).__name__}: {error}")
     if not isinstance(got, dict):
-        return Verdict(vector, "error", f"{got!r} is no answer")
+        return Verdict(vector, "error", f"{got!r} is not an answer")
     try:
         json.dumps(got)
-    except (TypeError, ValueError) as error:  # NumPy's numbers, say
-        return Verdict(vector, "error", f"the answer is no JSON: {error}")
+    except (TypeError, ValueError) as error:  # NumPy's numbers, for example
+        return Verdict(vector, "error", f"the answer is not JSON: {error}")
     if "skipped" in got:
         return Verdict(vector, "skip", str(got["skipped"]))
     try:

@@ -44,7 +44,7 @@ def weights(allocation: Any, names: Sequence[str], shapes: Sequence[Shape]) -> l
             raise Refused("allocation", f"{names[shares.index(None)]} has no share")
         return [share * size for share, size in zip(shares, sizes, strict=True)]
     if not isinstance(allocation, str) or allocation not in {"uniform", "erk"}:
-        raise Refused("allocation", f"{allocation!r} is no allocation")
+        raise Refused("allocation", f"{allocation!r} is not an allocation")
     if allocation == "uniform":
         return [Fraction(size) for size in sizes]
     return [Fraction(sum(shape)) if shape else Fraction(1) for shape in shapes]
@@ -55,7 +55,7 @@ def as_share(value: Any) -> Fraction:
     if isinstance(value, np.generic) or getattr(value, "shape", None) == ():
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, (numbers.Rational, float)):
-        raise Refused("allocation", f"{value!r} is no number")
+        raise Refused("allocation", f"{value!r} is not a number")
     if not math.isfinite(value) or value <= 0:
         raise Refused("allocation", f"the share {value} is not positive and finite")
     return Fraction(value)

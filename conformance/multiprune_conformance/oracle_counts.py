@@ -15,7 +15,7 @@ def as_number(amount: Any) -> int | float:
     if isinstance(amount, np.generic) or getattr(amount, "shape", None) == ():
         amount = amount.item()
     if isinstance(amount, bool) or not isinstance(amount, numbers.Real):
-        raise Refused("amount-type", f"{amount!r} is no number")  # AMT-08, AMT-09
+        raise Refused("amount-type", f"{amount!r} is not a number")  # AMT-08, AMT-09
     if isinstance(amount, numbers.Integral):
         if amount < 0:
             raise Refused("amount-out-of-range", f"{amount} is negative")
@@ -30,7 +30,7 @@ def as_number(amount: Any) -> int | float:
 
 
 def count(amount: Any, live: int) -> int:
-    """Return how many of the live entries go (AMT-01 to AMT-12)."""
+    """Return how many of the live entries are pruned (AMT-01 to AMT-12)."""
     number = as_number(amount)
     if isinstance(number, float):
         return round(number * live)  # float64 product, half to even (AMT-02)
@@ -40,7 +40,7 @@ def count(amount: Any, live: int) -> int:
 
 
 def count_sparsity(sparsity: Any, total: int, pruned: int) -> int:
-    """Return how many more entries go to reach a target over all (AMT-13 to AMT-15)."""
+    """Return how many more entries are pruned to reach a target over all (AMT-13 to AMT-15)."""
     fraction = as_number(sparsity)
     if not isinstance(fraction, float):
         raise Refused("amount-type", f"the sparsity {fraction} is an integer")
@@ -51,7 +51,7 @@ def count_sparsity(sparsity: Any, total: int, pruned: int) -> int:
 
 
 def check(amount: Any, sparsity: Any) -> None:
-    """Refuse what is no request, however many entries there are."""
+    """Refuse what is not a request, however many entries there are."""
     if (amount is None) == (sparsity is None):
         raise Refused("amount-type", "give one of amount and sparsity")  # AMT-16
     if sparsity is None:

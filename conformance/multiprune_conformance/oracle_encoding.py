@@ -104,7 +104,7 @@ def read_amount(item: dict[str, Any] | None) -> Any:
     if kind == "complex":
         return complex(*value)
     if kind == "none":
-        # A value that is no amount, and yet is given: absence would be another fault.
+        # A value that is not an amount, and yet is given: absence would be another fault.
         return _Nothing()
     return int(value) if kind == "int" else value  # bool, text, list as JSON has them
 

@@ -193,9 +193,9 @@ def _norms(request: Json, prior: Any) -> Any:
         n = 2
     elif isinstance(n, str):
         if n not in {"Infinity", "-Infinity"}:
-            raise Refused("norm", f"{n} is no norm")  # METH-11
+            raise Refused("norm", f"{n} is not a norm")  # METH-11
         n = float(n)
     elif isinstance(n, bool):
-        raise Refused("norm", f"{n} is no norm")
+        raise Refused("norm", f"{n} is not a norm")
     flat = rows.reshape(rows.shape[0], -1)
     return np.array([np.linalg.norm(row, n) if row.size else 0.0 for row in flat])

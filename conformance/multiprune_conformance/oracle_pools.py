@@ -85,12 +85,12 @@ def check(request: Request) -> None:
     elif isinstance(scope, (tuple, list)):
         _check_groups(scope)
     elif not isinstance(scope, Mapping):
-        raise Refused("scope", f"{scope!r} is no scope")
+        raise Refused("scope", f"{scope!r} is not a scope")
     if request.dim is not None:
         if scope != "row" and not isinstance(scope, (tuple, list)):
             raise Refused("scope", "only rows and groups have a dimension")
         if isinstance(request.dim, bool) or not isinstance(request.dim, numbers.Integral):
-            raise Refused("scope", f"the dimension {request.dim!r} is no integer")
+            raise Refused("scope", f"the dimension {request.dim!r} is not an integer")
     if request.bounds and (scope != "global" or request.allocation is not None):
         raise Refused("bounds", "bounds hold within one ranking of everything")
     if request.allocation is not None and scope not in ("global", "tensor"):
@@ -104,7 +104,7 @@ def _check_groups(scope: Sequence[Any]) -> None:
     # GROUP-06
     whole = all(isinstance(x, numbers.Integral) and not isinstance(x, bool) for x in scope)
     if len(scope) != 2 or not whole or not 1 <= scope[0] <= scope[1]:
-        raise Refused("scope", f"{scope!r} is no pair 1 <= n <= m")
+        raise Refused("scope", f"{scope!r} is not a pair 1 <= n <= m")
 
 
 def positions(live: Sequence[Array]) -> list[Array]:
@@ -142,7 +142,7 @@ def groups(place: Array, m: int, dim: int | None) -> Array:
     """Return a table of positions, m consecutive ones along a dimension in a row (GROUP-01)."""
     along = dimension(place, 1 if dim is None else dim)
     if place.shape[along] % m:
-        raise Refused("scope", f"{place.shape[along]} is no multiple of {m}")  # GROUP-03
+        raise Refused("scope", f"{place.shape[along]} is not a multiple of {m}")  # GROUP-03
     return np.moveaxis(place, along, -1).reshape(-1, m)
 
 

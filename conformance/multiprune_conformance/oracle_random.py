@@ -41,7 +41,7 @@ def philox(seed: Any, positions: Any) -> NDArray[np.uint32]:
     """
     seed = seed.item() if isinstance(seed, np.generic) else seed
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
-        raise Refused("seed", f"{seed!r} is no integer")
+        raise Refused("seed", f"{seed!r} is not an integer")
     number = int(seed)
     if not 0 <= number < 2**64:
         raise Refused("seed", f"{number} is not in [0, 2^64)")

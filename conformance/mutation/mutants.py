@@ -173,7 +173,7 @@ def _walk(node: cst.CSTNode) -> set[cst.CSTNode]:
 
 
 def _kinds(node: cst.CSTNode) -> set[cst.CSTNode]:
-    """Return the nodes that give an error its kind, which is no text."""
+    """Return the nodes that give an error its kind, which is not text."""
     if isinstance(node, cst.Arg) and node.keyword and node.keyword.value == "kind":
         return _walk(node)
     return set().union(*(_kinds(child) for child in node.children))

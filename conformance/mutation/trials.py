@@ -71,7 +71,7 @@ class Chooser:
     def choose(self, file: str, owner: str) -> list[Trial]:
         """Return the trials that can see a mutant of a function."""
         meant = [trial for trial in self.trials if trial.files is None or file in trial.files]
-        # What is no function is read without a call: all may see it.
+        # What is not a function is read without a call: all may see it.
         seeing = [trial for trial in meant if (file, owner) in trial.places] or meant
         like = f"{file} {owner}"
         return sorted(

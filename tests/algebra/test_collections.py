@@ -97,7 +97,7 @@ def test_bad_input_is_refused_by_kind_and_says_the_rule(kind, tensors, options):
 
 
 def test_what_is_no_array_is_named():
-    with pytest.raises(BackendError, match=r"builtins\.list is no array"):
+    with pytest.raises(BackendError, match=r"builtins\.list is not an array"):
         mp.global_unstructured([[1.0, 2.0]], amount=1)
 
 

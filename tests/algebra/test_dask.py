@@ -74,6 +74,7 @@ def test_masks_equal_the_oracle_and_keep_the_chunks(kind, amount, signed, prior)
 
 
 @pytest.mark.parametrize("amount", [0, 17])
+@pytest.mark.slow
 def test_draws_are_those_of_every_backend(amount):
     found = multiprune.global_unstructured(
         chunked(tensors("zeros")), multiprune.RandomUnstructured, amount=amount, seed=5

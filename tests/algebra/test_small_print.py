@@ -25,9 +25,9 @@ def test_a_mask_of_channels_is_an_array_of_its_own():
 
 
 def test_mask_of_ranks_scores_where_they_are_given():
-    kept = mp.mask_of(ROWS, mp.L1Unstructured(2), scores=-ROWS[::-1])
+    kept = mp.mask_of(ROWS, mp.L1Unstructured(2), importance_scores=-ROWS[::-1])
     assert kept.tolist() == [[True, True], [False, True], [False, True]]
-    by_channel = mp.mask_of(ROWS, mp.LnStructured(1, dim=0), scores=ROWS[::-1].copy())
+    by_channel = mp.mask_of(ROWS, mp.LnStructured(1, dim=0), importance_scores=ROWS[::-1].copy())
     assert by_channel[:, 0].tolist() == [True, False, True]
 
 

@@ -123,7 +123,7 @@ def test_what_cannot_be_met_exits_with_2(arguments, capsys):
 def test_a_time_that_is_none_is_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.main(["run", "--adapter", ORACLE, "--timeout", "-3"])
-    assert "-3 is no time above 0" in capsys.readouterr().err
+    assert "-3 is not a time above 0" in capsys.readouterr().err
 
 
 ADAPTERS = """
@@ -173,7 +173,7 @@ class Silent(Other):
     ("name", "code", "told"),
     [
         ("Leaves", 1, "SystemExit: 0"),
-        ("OtherNumbers", 1, "the answer is no JSON: Object of type int64"),
+        ("OtherNumbers", 1, "the answer is not JSON: Object of type int64"),
         ("Misspelt", 2, "profiles has ['Parity']; known are"),
         ("Text", 2, "profiles is 'parity'; it is a list of texts"),
         ("Nameless", 2, "it has the texts name, version and language"),

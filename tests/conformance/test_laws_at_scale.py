@@ -29,6 +29,7 @@ def test_a_backend_agrees_with_the_oracle(backend, cases):
     assert f"{cases:,} cases, seed 7, 0 differences" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_traced_function_agrees_on_a_few_forms():
     pytest.importorskip("jax")
     done = run(str(SCALE), "jit", "--cases", "6")

@@ -24,7 +24,12 @@ def assert_green(implementation, passes):
     assert outcome.count("pass") >= passes
 
 
-@pytest.mark.parametrize("name", ROOMS)
+SLOW = ("OnStrict", "InShards")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in ROOMS]
+)
 def test_arrays_are_green(name):
     if name == "OnTorch":
         pytest.importorskip("torch")
@@ -47,6 +52,7 @@ def test_the_drop_in_is_green():
         ("UnderJit", ["SCOPE-03", "GROUP-05", "BOUND-01/ties", "BOUND-01/recut", "ALLOC-03"]),
     ],
 )
+@pytest.mark.slow
 def test_jax_is_green(name, only):
     """In a process of its own, for the adapter turns JAX's 64 bits on; under jit a few compile."""
     pytest.importorskip("jax")

@@ -62,7 +62,7 @@ def test_check_sees_damage(copy, members, told):
 
 def test_check_sees_a_file_that_is_none(copy):
     (copy / "vectors" / "amounts.json").write_text("{", encoding="utf-8")
-    assert any("amounts.json is no JSON" in each for each in check(copy))
+    assert any("amounts.json is not JSON" in each for each in check(copy))
 
 
 def test_check_sees_an_uncovered_clause(copy):

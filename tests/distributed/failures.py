@@ -9,7 +9,8 @@ from unittest import mock
 import nets
 import pytest
 import torch
-from multiprune_torch import keeping, prune
+from multiprune_torch import prune
+from multiprune_torch.distributed import install
 from multiprune_torch.errors import LayoutError, ProcessesError, UndoError
 from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -63,7 +64,7 @@ def case_amounts_that_differ():
 
 def case_methods_and_seeds_that_differ():
     model = nets.fsdp(nets.net())
-    options = {"pruning_method": prune.RandomUnstructured, "amount": 3}
+    options = {"method": prune.RandomUnstructured, "amount": 3}
     refused(model, ProcessesError, "the method", "seed=3", seed=3 if RANK == 3 else 1, **options)
 
 
@@ -184,7 +185,7 @@ def case_a_method_of_ones_own():
             return default_mask
 
     model = nets.fsdp(nets.net())
-    refused(model, PruningTypeError, "Own", pruning_method=Own, amount=0.5)
+    refused(model, PruningTypeError, "Own", method=Own, amount=0.5)
 
 
 def case_a_method_applied_by_one_process():
@@ -202,7 +203,7 @@ def case_a_method_applied_by_one_process():
 
 def case_no_memory_for_a_mask_on_one_rank():
     """What fails while masks are made ready is told to all, before any of them is installed."""
-    calls = ((torch, "empty_like", {}), (keeping, "dense_values", {"keep_dense": True}))
+    calls = ((torch, "empty_like", {}), (install, "dense_values", {"keep_dense": True}))
     for cut in (nets.fsdp, nets.tensor_parallel):
         for owner, name, options in calls:
             model = cut(nets.net())

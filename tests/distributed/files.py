@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from unittest import mock
 
-import multiprune_numpy
 import nets
 import pytest
-from multiprune_torch import mask_files, mask_reading, pieces, prune
+from multiprune_checkpoints import load_masks
+from multiprune_torch import prune
+from multiprune_torch.distributed import packing
+from multiprune_torch.files import save, sources
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 
@@ -29,13 +31,13 @@ def case_written_from_shards():
     for cut in nets.CUTS:
         model = cut(nets.net())
         prune.prune_model(model, amount=0.6)
-        with mock.patch.object(pieces, "PIECE", 3):
+        with mock.patch.object(packing, "PIECE", 3):
             assert saved(model, f"{cut.__name__}.masks") == alone
     pair = init_device_mesh("cpu", (2, 2), mesh_dim_names=("teams", "members"))["members"]
     model = nets.fsdp(nets.net(), pair)  # on two processes, and once more on two others
     prune.prune_model(model, amount=0.6, process_group=pair.get_group())
     assert saved(model, "pair.masks") == alone
-    read = multiprune_numpy.load_masks("fsdp.masks")
+    read = load_masks("fsdp.masks")
     wanted = {n: m.bool().numpy() for n, m in nets.masks(dense).items()}
     assert {n: m.tolist() for n, m in read.items()} == {n: m.tolist() for n, m in wanted.items()}
 
@@ -49,8 +51,8 @@ def case_read_into_shards():
     wanted = {n: m.bool() for n, m in nets.masks(dense).items()}
     for cut in (*nets.CUTS, nets.whole):
         model = cut(nets.net())
-        with mock.patch.object(mask_reading, "PIECE", 2):
-            assert prune.load_masks(model, "one.masks") == list(wanted)
+        with mock.patch.object(sources, "PIECE", 2):
+            assert prune.apply_masks(model, "one.masks") == list(wanted)
         nets.check_masks(model, wanted)
         assert prune.report(model).pruned == 91
 
@@ -73,7 +75,7 @@ def case_damage_is_told_on_every_rank():
         distributed.barrier()
         fresh = nets.fsdp(nets.net())
         with pytest.raises(MaskFileError) as caught:
-            prune.load_masks(fresh, f"bad-{i}.masks")
+            prune.apply_masks(fresh, f"bad-{i}.masks")
         told = [None] * 4
         distributed.all_gather_object(told, str(caught.value))
         assert len(set(told)) == 1
@@ -90,7 +92,7 @@ def case_a_disk_that_is_full_leaves_nothing_behind():
     distributed.barrier()
     before = Path("older.masks").read_bytes()
     with (
-        mock.patch.object(mask_files, "digest", side_effect=OSError(28, "No space left")),
+        mock.patch.object(save, "digest", side_effect=OSError(28, "No space left")),
         pytest.raises(OSError, match="No space left"),
     ):
         prune.save_masks(model, "older.masks")

@@ -13,7 +13,9 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-PATHS = os.pathsep.join(str(ROOT / part) for part in (".", "backends", "conformance"))
+PATHS = os.pathsep.join(
+    str(ROOT / part) for part in (".", "backends", "checkpoints", "conformance")
+)
 
 
 ENDED_BADLY = "terminate called without an active exception"

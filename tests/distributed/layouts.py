@@ -64,7 +64,7 @@ def case_one_group_prunes_while_the_others_do_not():
         assert report.pruned == prune.report(model, process_group=group).pruned == 91
         first = prune.save_masks(model, "team.masks", process_group=group)
         prune.remove_all(model)
-        prune.load_masks(model, "team.masks", process_group=group)
+        prune.apply_masks(model, "team.masks", process_group=group)
         assert prune.save_masks(model, "team.masks", process_group=group) == first
     distributed.barrier()
 

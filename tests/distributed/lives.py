@@ -11,8 +11,8 @@ import nets
 import pytest
 import torch
 from multiprune_torch import prune
+from multiprune_torch.distributed.records import record_of
 from multiprune_torch.errors import LayoutError, ProcessesError, StateError, UndoError
-from multiprune_torch.holding import record_of
 from torch import distributed, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
@@ -55,7 +55,7 @@ def case_every_verb_after_an_evaluation():
     digest = prune.save_masks(evaluated(model), "lives.masks")
     assert prune.report(evaluated(model)).pruned == zeros(model) == 76
     fresh = evaluated(nets.fsdp(nets.net()))
-    prune.load_masks(fresh, "lives.masks")
+    prune.apply_masks(fresh, "lives.masks")
     assert prune.save_masks(fresh, f"{RANK}.masks") == digest
     assert zeros(fresh) == 76
     prune.undo(evaluated(model))
@@ -295,7 +295,7 @@ def case_wrapped_for_activation_checkpointing():
     fresh, wrapped = nets.fsdp(nets.net()), nets.net()
     wrapped[0] = checkpoint_wrapper(wrapped[0])
     for other in (fresh, nets.fsdp(wrapped)):
-        prune.load_masks(other, "wrapped.masks")
+        prune.apply_masks(other, "wrapped.masks")
         assert prune.report(other).pruned == 76
 
 
@@ -330,7 +330,7 @@ def case_tied_weights_in_files_and_states():
     digest = prune.save_masks(model, "tied.masks")
     assert prune.save_masks(alone, f"{RANK}.masks") == digest
     fresh = Tied()
-    prune.load_masks(fresh, "tied.masks")
+    prune.apply_masks(fresh, "tied.masks")
     assert torch.equal(fresh(places), alone(places))
     state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True))
     if RANK == 0:

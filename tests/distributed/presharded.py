@@ -7,7 +7,8 @@ from unittest import mock
 import nets
 import pytest
 import torch
-from multiprune_torch import pieces, prune
+from multiprune_torch import prune
+from multiprune_torch.distributed import packing
 from multiprune_torch.errors import LayoutError
 from torch import distributed, nn
 from torch.nn.utils.clip_grad import clip_grad_norm_
@@ -59,7 +60,7 @@ def case_pruned_further_as_in_one_process():
                 alone, model = pruned(kind, dtype), cut(pruned(kind, dtype))
                 for amount in (0, 0.5, 7, 1.0):
                     told = prune.prune_model(alone, amount=amount)
-                    with mock.patch.object(pieces, "PIECE", 2):
+                    with mock.patch.object(packing, "PIECE", 2):
                         report = prune.prune_model(model, amount=amount)
                     assert report.way == "reparametrized"
                     assert (report.threshold, report.ties) == (told.threshold, told.ties)
@@ -90,7 +91,7 @@ def case_single_parameters_files_and_masks_of_ones_own():
         digest = prune.save_masks(model, "before.masks")
         distributed.barrier()
         fresh = cut(pruned())
-        prune.load_masks(fresh, "before.masks")
+        prune.apply_masks(fresh, "before.masks")
         check(fresh, expected(alone))
         assert prune.save_masks(alone, f"{distributed.get_rank()}.masks") == digest
 

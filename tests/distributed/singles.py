@@ -7,8 +7,8 @@ import pytest
 import torch
 from multiprune_conformance import oracle
 from multiprune_torch import prune
+from multiprune_torch.distributed.layout import local_part
 from multiprune_torch.errors import LayoutError, MaskTypeError
-from multiprune_torch.layout import local_part
 from verbs import indices_of
 
 from multiprune.errors import MaskError, MaskShapeError, PruningTypeError

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from launch import ROOT, torchrun
 
 PAGE = (ROOT / "docs" / "sharded.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_scripts_of_the_page_run_by_its_commands(tmp_path):
     scripts = dict(re.findall(r"^```python (\S+)\n(.*?)^```", PAGE, flags=re.M | re.S))
     for name, text in scripts.items():

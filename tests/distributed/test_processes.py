@@ -26,6 +26,7 @@ def _cases(modules: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("run", RUNS)
+@pytest.mark.slow
 def test_cases_on_four_processes(run, tmp_path, subtests):
     modules = RUNS[run]
     torchrun(HERE / "worker.py", tmp_path, *modules, processes=4)

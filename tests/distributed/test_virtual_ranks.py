@@ -19,17 +19,18 @@ sys.argv = ["virtual", "--cases", "300"]
 runpy.run_path({script!r}, run_name="__main__")
 """
 PATCHES = {
-    "positions": "from multiprune_torch.layout import Layout\n"
+    "positions": "from multiprune_torch.distributed.layout import Layout\n"
     "Layout.start = property(lambda self: 0)",
     "owners": "from dataclasses import replace\n"
-    "import multiprune_torch.layout as layout, multiprune_torch.shards as shards\n"
-    "shards.ShardedEntries._check = lambda *found: None\n"
+    "from multiprune_torch.distributed import counting, layout\n"
+    "counting.ShardedEntries._check = lambda *found: None\n"
     "right = layout.layout_of\n"
     "layout.layout_of = lambda *of: replace(right(*of), first=True)",
-    "strided": "import multiprune_torch.layout as layout\nlayout._is_strided = lambda p: False",
-    "prior": "from dataclasses import replace\nimport multiprune_torch.shards as shards\n"
-    "right = shards._column\n"
-    "shards._column = lambda s, *rest: right(replace(s, prior=None), *rest)",
+    "strided": "from multiprune_torch.distributed import layout\n"
+    "layout._is_strided = lambda p: False",
+    "prior": "from dataclasses import replace\nfrom multiprune_torch.distributed import counting\n"
+    "right = counting._column\n"
+    "counting._column = lambda s, *rest: right(replace(s, prior=None), *rest)",
 }
 
 
@@ -39,6 +40,7 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.slow
 def test_masks_on_virtual_ranks_are_the_oracles():
     done = run(str(HERE / "virtual.py"), "--cases", "800", "--seed", "3")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -46,6 +48,7 @@ def test_masks_on_virtual_ranks_are_the_oracles():
 
 
 @pytest.mark.parametrize("bug", list(PATCHES))
+@pytest.mark.slow
 def test_a_bug_is_seen(bug):
     done = run("-c", WRONG.format(patch=PATCHES[bug], script=str(HERE / "virtual.py")))
     assert done.returncode == 1, done.stdout + done.stderr

@@ -8,8 +8,8 @@ from unittest import mock
 import nets
 import torch
 from multiprune_torch import prune
-from multiprune_torch.layout import layout_of
-from multiprune_torch.shards import Shard, ShardedEntries
+from multiprune_torch.distributed.counting import Shard, ShardedEntries
+from multiprune_torch.distributed.layout import layout_of
 from torch import distributed
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -19,7 +19,7 @@ from multiprune.question import Question
 from multiprune.scope import Pools
 
 CALLS, BYTES = 12, 128 << 10
-RANDOM = {"pruning_method": prune.RandomUnstructured}
+RANDOM = {"method": prune.RandomUnstructured}
 
 
 class Collectives(TorchDispatchMode):

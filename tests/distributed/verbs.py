@@ -78,7 +78,7 @@ def case_scores_are_ranked_instead():
 
 def indices_of(weight):
     """Where this rank's entries lie, found by sharding nothing but their flat indices."""
-    from multiprune_torch.layout import layout_of
+    from multiprune_torch.distributed.layout import layout_of
 
     layout = layout_of(weight, distributed.get_rank(), "weight")
     return torch.meshgrid(*map(torch.from_numpy, layout.indices), indexing="ij")

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from multiprune_conformance import oracle
 from multiprune_torch.backend import backend
-from multiprune_torch.layout import layout_of
-from multiprune_torch.shards import Shard as Held
-from multiprune_torch.shards import ShardedEntries
+from multiprune_torch.distributed.counting import Shard as Held
+from multiprune_torch.distributed.counting import ShardedEntries
+from multiprune_torch.distributed.layout import layout_of
 from torch.distributed.tensor import Replicate, Shard
 from torch.distributed.tensor.placement_types import _StridedShard
 
@@ -96,7 +96,7 @@ def _placement(draw: random.Random, dims: int) -> Any:
 
 
 def cut_by(way: Way, tensor: torch.Tensor, rank: int) -> torch.Tensor:
-    """Cut a tensor by torch's own chunks, and take a rank's; none where it is no member."""
+    """Cut a tensor by torch's own chunks, and take a rank's; none where it is not a member."""
     if way.meshes is None:
         return tensor
     here = Mesh(way.meshes[rank], rank).here

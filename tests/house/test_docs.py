@@ -25,10 +25,10 @@ MODULES = [
     "multiprune_jax.training",
     "multiprune.pruning",
     "multiprune.report",
-    "multiprune_torch.freezing",
-    "multiprune_torch.loading",
-    "multiprune_torch.models",
-    "multiprune_torch.prune",
+    "multiprune_torch.models.freeze",
+    "multiprune_torch.models.state_dict",
+    "multiprune_torch.models.verbs",
+    "multiprune_torch.functions.many",
 ]
 
 
@@ -37,7 +37,9 @@ POOLS = ROOT / "docs" / "pools.md"
 
 def run(folder, *words):
     """Run Python in a folder as somebody does who has installed the packages."""
-    path = os.pathsep.join(str(ROOT / part) for part in (".", "backends", "conformance"))
+    path = os.pathsep.join(
+        str(ROOT / part) for part in (".", "backends", "checkpoints", "conformance")
+    )
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
@@ -68,7 +70,7 @@ def test_every_command_of_the_page_of_pools_runs(tmp_path):
     for line in block.splitlines():
         program, *words = shlex.split(line)
         assert program == "multiprune"
-        table = run(tmp_path, "-m", "multiprune_cli", *words)
+        table = run(tmp_path, "-m", "multiprune_checkpoints", *words)
         assert ("50.00 %" if "--scope" in words else "90.0") in table
 
 

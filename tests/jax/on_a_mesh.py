@@ -224,7 +224,7 @@ def check_digest():
     host = weights("ties")
     found = mj.global_unstructured(sharded(host), amount=0.5)
     masks = multiprune.global_unstructured(host, amount=0.5).masks
-    digest = mj.save_masks(FOLDER / "masks", found.masks)
+    digest = mj.save_masks(found.masks, FOLDER / "masks")
     assert (FOLDER / "masks").read_bytes().find(digest.encode()) > 0
     assert digest.encode() in write_file(masks)
     back = mj.load_masks(FOLDER / "masks", like=sharded(host))

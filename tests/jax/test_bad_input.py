@@ -31,6 +31,54 @@ def traced(name):
 
 
 CASES = {
+    "where": (lambda: prune(where="a"), errors.ParametersTypeError, "where='a' was given"),
+    "include": (lambda: prune(include=3), errors.ParametersTypeError, "include=3 was given"),
+    "exclude": (lambda: prune(exclude=[3]), errors.ParametersTypeError, "exclude="),
+    "shapes": (
+        lambda: prune(jax.eval_shape(lambda: TREE)),
+        errors.ParametersTypeError,
+        "a/kernel is a ShapeDtypeStruct",
+    ),
+    "outcome for masks": (
+        lambda: prune(masks=prune()),
+        errors.MaskError,
+        r"masks=pruned\.masks",
+    ),
+    "outcome to apply": (
+        lambda: mj.apply_masks(TREE, prune()),
+        errors.MaskError,
+        r"masks=pruned\.masks",
+    ),
+    "outcome to keep": (
+        lambda: mj.keep_pruned(prune()),
+        errors.MaskError,
+        r"masks=pruned\.masks",
+    ),
+    "list for a mask": (
+        lambda: prune(masks={"a/kernel": [[1, 0, 1], [1, 1, 1]]}),
+        errors.MaskError,
+        "mask",
+    ),
+    "name for a method": (
+        lambda: prune(method="Random"),
+        errors.PruningTypeError,
+        "'Random'",
+    ),
+    "instance for a class": (
+        lambda: prune(method=mj.L1Unstructured(0.5)),
+        errors.PruningTypeError,
+        "an instance",
+    ),
+    "class for an instance": (
+        lambda: mj.local(TREE, mj.LnStructured),
+        errors.PruningTypeError,
+        r"Write LnStructured\(0\.5\)",
+    ),
+    "name for an instance": (
+        lambda: mj.local(TREE, "LnStructured"),
+        errors.PruningTypeError,
+        "method='LnStructured'",
+    ),
     "float64": (lambda: prune(WIDE), errors.DtypeError, "jax_enable_x64"),
     "int64": (
         lambda: prune({"w": np.ones((2, 2), dtype=np.int64)}, where=lambda p, x: True),
@@ -177,3 +225,21 @@ def test_nothing_is_changed_by_an_error():
         mj.global_unstructured(tree, amount=1000)
     assert jax.tree.structure(tree) == jax.tree.structure(before)
     assert all(map(np.array_equal, jax.tree.leaves(tree), jax.tree.leaves(before)))
+
+
+def test_patterns_choose_leaves_as_everywhere():
+    tree = {n: {"kernel": jnp.ones((2, 2))} for n in ("head", "body", "d")}
+    assert list(mj.named_leaves(tree, exclude="head*")) == ["body/kernel", "d/kernel"]
+    assert list(mj.named_leaves(tree, include=["d/*", "head/*"])) == ["d/kernel", "head/kernel"]
+    masks = prune(tree, include="*/kernel", exclude=("head*",)).masks
+    assert masks["head"]["kernel"] is None
+    assert masks["d"]["kernel"] is not None
+    local = mj.local(tree, mj.L1Unstructured(1), exclude="[hb]*").masks
+    assert [n for n, leaf in local.items() if leaf["kernel"] is not None] == ["d"]
+
+
+def test_masks_are_saved_with_their_arguments_in_either_order(tmp_path):
+    masks = prune().masks
+    new = mj.save_masks(masks, tmp_path / "new.safetensors")
+    with pytest.warns(DeprecationWarning, match=r"save_masks\(masks, path\) now"):
+        assert mj.save_masks(tmp_path / "old.safetensors", masks) == new

@@ -125,7 +125,7 @@ POOLS = {
 def test_pools_of_other_devices_equal_the_oracle(question, masked, elsewhere):
     """The masks are the oracle's, and the report is that of arrays on a CPU."""
     shapes = [(4, 8), (6, 4), (2, 8, 4)]
-    method = {"pruning_method": multiprune.RandomUnstructured} if "seed" in question else {}
+    method = {"method": multiprune.RandomUnstructured} if "seed" in question else {}
     for ties in (False, True):
         rng = np.random.default_rng(11 + ties)
         tensors = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]

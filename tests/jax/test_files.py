@@ -26,8 +26,8 @@ MASKS = mj.global_unstructured(nested(), amount=0.8).masks
 @pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
 def test_masks_come_back_from_a_packed_file(make, tmp_path):
     tree, path = make(), tmp_path / "masks.safetensors"
-    digest = mj.save_masks(path, mj.global_unstructured(tree, amount=0.8).masks)
-    assert digest == mj.save_masks(tmp_path / "other", MASKS)  # one digest for all containers
+    digest = mj.save_masks(mj.global_unstructured(tree, amount=0.8).masks, path)
+    assert digest == mj.save_masks(MASKS, tmp_path / "other")  # one digest for all containers
     found = Tree(mj.load_masks(path, like=tree)).leaves
     plain = mj.load_masks(path)
     for name, mask in read_file(path.read_bytes()).items():
@@ -52,7 +52,7 @@ def test_files_of_other_writers_are_read(tmp_path):
 
 def test_damaged_files_are_refused(tmp_path):
     path = tmp_path / "m"
-    mj.save_masks(path, MASKS)
+    mj.save_masks(MASKS, path)
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)

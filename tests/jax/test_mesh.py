@@ -21,6 +21,7 @@ def free_port():
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.slow
 def test_shards_are_ranked_where_they_are(processes, tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     address = f"localhost:{free_port()}"

@@ -41,7 +41,7 @@ def test_every_container_has_the_same_names_and_masks(make, how):
             )
             return Tree(pruned.masks).leaves, {n: Tree(pruned.params).leaves[n] for n in WEIGHTS}
 
-        pruned = mj.Pruned(*reversed(prune(arrays)), None)
+        pruned = mj.PrunedTree(*reversed(prune(arrays)), None)
     masks = Tree(pruned.masks).leaves
     params = Tree(pruned.params).leaves
     assert sorted(masks) == KERNELS

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from multiprune_jax import columns
 from multiprune_jax.asked import Asked
 from multiprune_jax.bits import draws, ordered
-from multiprune_jax.columns import Column, joined
+from multiprune_jax.columns import LeafColumn, joined
 from multiprune_jax.counts import Count
 from multiprune_jax.membership import Membership
-from multiprune_jax.traced import find_cuts
+from multiprune_jax.traced import traced_cuts
 
 from multiprune.keys import format_of
 
@@ -82,9 +82,9 @@ def scaled(power):
 
     @jax.jit
     def find(values, wanted):
-        column = Column((0,), values, lambda x: ordered(x, fmt, signed=False), 31)
+        column = LeafColumn((0,), values, lambda x: ordered(x, fmt, signed=False), 31)
         asked, whole = Asked(wanted, wanted), Membership([0], 1)
-        cut = find_cuts([column], [values.size], whole, 31, lambda live: asked, sum_up=total)
+        cut = traced_cuts([column], [values.size], whole, 31, lambda live: asked, sum_up=total)
         return cut, column.keep(cut.threshold, cut.borders, [values.shape])[0]
 
     return find
@@ -228,9 +228,9 @@ def test_passes_over_positions_are_made_only_for_ties_to_split():
             jax.debug.callback(lambda _: made.append(1), scores[0])
             return ordered(scores, fmt, signed=False)
 
-        column, wanted = Column((0,), jnp.array(values), order, 31), Count.of([k])
+        column, wanted = LeafColumn((0,), jnp.array(values), order, 31), Count.of([k])
         asked, whole, sizes = Asked(wanted, wanted), Membership([0], 1), [len(values)]
-        cut = jax.jit(lambda: find_cuts([column], sizes, whole, 31, lambda live: asked))()
+        cut = jax.jit(lambda: traced_cuts([column], sizes, whole, 31, lambda live: asked))()
         jax.block_until_ready(cut)
         jax.effects_barrier()
         return len(made)

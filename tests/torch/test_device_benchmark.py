@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_it_runs_without_a_gpu(tmp_path):
     path = tmp_path / "figures.json"
     command = [sys.executable, "benchmarks/device.py", str(path), "--device", "cpu", "--quick"]

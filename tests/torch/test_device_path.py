@@ -8,9 +8,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from importlib import import_module
 
-import multiprune_torch.device as engine
-import multiprune_torch.device_blocks as blocks
-import multiprune_torch.device_sample as sample
+import multiprune_torch.device.blocks as blocks
+import multiprune_torch.device.engine as engine
+import multiprune_torch.device.sample as sample
 import numpy as np
 import pytest
 import torch
@@ -85,8 +85,8 @@ QUESTIONS = [
     {"amount": 0.8, "keep_at_least": 0.5},
     {"amount": 0.5, "prune_at_most": 0.55, "prune_at_least": {"0": 10}},
     {"amount": 0.5, "allocation": "erk"},
-    {"amount": 0.3, "pruning_method": multiprune.RandomUnstructured, "seed": 11},
-    {"scope": "row", "amount": 3, "pruning_method": multiprune.RandomUnstructured, "seed": 1},
+    {"amount": 0.3, "method": multiprune.RandomUnstructured, "seed": 11},
+    {"scope": "row", "amount": 3, "method": multiprune.RandomUnstructured, "seed": 1},
 ]
 
 

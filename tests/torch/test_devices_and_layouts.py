@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from multiprune_conformance import oracle
 from multiprune_torch.backend import TorchBackend
-from multiprune_torch.device_keys import device_keys
+from multiprune_torch.device.keys import device_keys
 from strategies import ALL, AMOUNTS, FLOATS, dtype, problems
 from torch_cases import agree, tensor_of, tensors_of
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from multiprune_torch import freezing, prune, sharing
+from multiprune_torch import prune
+from multiprune_torch.models import freeze, tied
 from torch import nn
 from torch_cases import run_struck, same_bits, snapshot
 
@@ -81,10 +82,13 @@ def same(left: dict[str, Any], right: dict[str, Any], *, identical: bool) -> boo
     return True
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    "operation",
+    [pytest.param(o, marks=[pytest.mark.slow] if o == "model" else []) for o in OPERATIONS],
+)
 def test_a_fault_at_any_line_leaves_all_or_nothing(operation, monkeypatch):
     """ERR-01, DEV-02, DEV-03."""
-    monkeypatch.setattr(sharing, "_modules_holding", lambda parameters: [])  # slow, and no matter
+    monkeypatch.setattr(tied, "_modules_holding", lambda parameters: [])  # slow, and no matter
     call, net = OPERATIONS[operation], Net()
     pristine = deepcopy(net)
     before, state = snapshot(net), torch.get_rng_state()
@@ -99,7 +103,7 @@ def test_a_fault_at_any_line_leaves_all_or_nothing(operation, monkeypatch):
         run_struck(lambda net=net: call(net), strike)
         now = snapshot(net)
         if same(now, before, identical=True):
-            keepers = [freezing._keeper_of(parameter) for parameter in net.parameters()]
+            keepers = [freeze._keeper_of(parameter) for parameter in net.parameters()]
             assert not any(keeper.zeros for keeper in keepers if keeper)
             continue
         # Struck after the last change: then the call must have done all of its work.

@@ -48,6 +48,7 @@ def batches(vocabulary):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.slow
 def test_bert_is_pruned_while_it_trains_saved_loaded_and_made_permanent(tmp_path):
     transformers = pytest.importorskip("transformers")
     model = bert()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multiprune_torch import prune
 from multiprune_torch.backend import TorchBackend
-from multiprune_torch.stream import Stream
+from multiprune_torch.ranking.stream import Stream
 from torch import nn
 from torch.nn.utils import prune as stock
 

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 from multiprune_torch import prune
-from multiprune_torch.sharing import SharedParameterWarning
+from multiprune_torch.models.tied import SharedParameterWarning
 from torch import nn
 from torch.nn.utils import prune as stock
 

@@ -211,6 +211,7 @@ def live_bytes():
 
 
 @pytest.mark.parametrize(("p", "leaks"), [(stock, True), (prune, False)], ids=["torch", "ours"])
+@pytest.mark.slow
 def test_memory_and_files_are_constant_over_twenty_rounds(p, leaks):
     """DEV-04: torch keeps another mask in each round."""
     model = nn.Sequential(*(nn.Linear(60, 60, bias=False) for _ in range(4)))

@@ -79,8 +79,8 @@ class OnJax(OnNumpy):
         masks = {"w": self.mask(request["mask"])} if "mask" in request else None
 
         def pruned(tree: Any) -> Any:
-            where = {"where": lambda path, leaf: True}
-            return multiprune_jax.local(tree, method, masks=masks, **where).masks
+            whole = multiprune_jax.local(tree, method, masks=masks, where=lambda path, leaf: True)
+            return whole.masks
 
         return {"masks": [write_mask(np.asarray(self.call(pruned, {"w": held})["w"]))]}
 

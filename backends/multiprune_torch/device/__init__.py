@@ -1,0 +1,1 @@
+"""Ranking on an accelerator, where the tensors are."""

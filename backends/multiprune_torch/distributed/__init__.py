@@ -1,0 +1,1 @@
+"""Parameters that many processes share: found, checked, counted, pruned together."""

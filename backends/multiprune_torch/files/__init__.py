@@ -1,0 +1,1 @@
+"""Masks of models in packed mask files."""

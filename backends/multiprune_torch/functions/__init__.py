@@ -1,0 +1,1 @@
+"""The functions of ``torch.nn.utils.prune``, by torch's names."""

@@ -1,0 +1,170 @@
+"""Which parameters of a model are meant, and what they are called.
+
+Clauses: TIE-04, SCORE-03, SCORE-08.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import prune as torch_prune
+
+from multiprune.errors import ParametersTypeError, ScoresError, ScoresTypeError
+from multiprune.patterns import as_patterns, is_selected
+from multiprune_torch.distributed.in_place import InPlace
+from multiprune_torch.distributed.records import held
+from multiprune_torch.request.parameters import WRAPPED, Place, read
+from multiprune_torch.request.refusals import check_model
+from multiprune_torch.sharding import storage
+
+__all__ = [
+    "all_pairs",
+    "full_names",
+    "held_names",
+    "held_places",
+    "named_modules",
+    "pruned_places",
+    "pruning_hooks",
+    "scores_by_pair",
+    "select",
+]
+
+
+def select(
+    model: nn.Module,
+    *,
+    types: type[nn.Module] | tuple[type[nn.Module], ...] = nn.Module,
+    include: str | Iterable[str] = "*",
+    exclude: str | Iterable[str] = (),
+    where: Callable[[str, torch.Tensor], bool] | None = None,
+) -> list[tuple[nn.Module, str]]:
+    """List the parameters of a model that are worth pruning, as (module, name) pairs.
+
+    Floating parameters of two and more dimensions are; biases and norms are not.
+
+    Parameters
+    ----------
+    model : nn.Module
+    types : type or tuple of types
+        Only parameters of modules of these types, for example ``(nn.Linear, nn.Conv2d)``.
+    include, exclude : str or iterable of str
+        Shell patterns over full names, for example ``"encoder.*.weight"``.
+    where : callable, optional
+        ``where(full_name, parameter)`` has the last word, over the number of dimensions, too.
+
+    Returns
+    -------
+    list of (nn.Module, str)
+        In the code-point order of full names (TIE-04), whatever is pruned already included. A
+        parameter that several modules share is listed with each of them.
+    """
+    check_model(model)
+    kinds = _as_types(types)
+    include, exclude = as_patterns(include, "include"), as_patterns(exclude, "exclude")
+    if where is not None and not callable(where):
+        raise ParametersTypeError(
+            f"where={where!r} was given. Rule: where is a function of a full name and a parameter "
+            "[ERR-05]. Write where=lambda name, parameter: ..., or patterns by include and exclude."
+        )
+    selected = {}
+    for path, module in named_modules(model):
+        if not isinstance(module, kinds):
+            continue
+        hooked = {h._tensor_name for h in pruning_hooks(module)}
+        for stored, parameter in module._parameters.items():
+            name = stored.removesuffix("_orig")
+            name = name if name in hooked else stored
+            full = f"{path}.{name}" if path else name
+            if parameter is None or not parameter.is_floating_point():
+                continue
+            if not is_selected(full, include, exclude):
+                continue
+            # A lazy one has no dimensions yet; whoever prunes it is told so.
+            if is_lazy(parameter) or (where(full, parameter) if where else parameter.dim() >= 2):
+                selected[full] = (module, name)
+    return [selected[full] for full in sorted(selected)]
+
+
+def _as_types(types: Any) -> tuple[type[nn.Module], ...]:
+    kinds = (types,) if isinstance(types, type) else types
+    if not isinstance(kinds, tuple | list) or not all(isinstance(kind, type) for kind in kinds):
+        raise ParametersTypeError(
+            f"types={types!r} was given. Rule: types is a class of modules, or several [ERR-05]. "
+            "Write types=torch.nn.Linear, or types=(torch.nn.Linear, torch.nn.Conv2d)."
+        )
+    return tuple(kinds)
+
+
+def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Return every module with its path, as the names of a state_dict begin."""
+    for path, module in model.named_modules():
+        yield ".".join(part for part in path.split(".") if part != WRAPPED), module
+
+
+def all_pairs(model: nn.Module) -> list[tuple[nn.Module, str]]:
+    """Return every parameter as it is stored, as (module, name) pairs."""
+    return [(module, name) for module in model.modules() for name in module._parameters]
+
+
+def pruning_hooks(module: nn.Module) -> list[Any]:
+    """Return the hooks by which parameters of a module are pruned, ours and torch's."""
+    hooks = module._forward_pre_hooks.values()
+    return [h for h in hooks if isinstance(h, torch_prune.BasePruningMethod)]
+
+
+def full_names(model: nn.Module, pairs: list[tuple[nn.Module, str]]) -> list[str]:
+    """Return the full name of each pair in a model."""
+    paths = {id(module): path for path, module in named_modules(model)}
+    return [f"{paths[id(m)]}.{n}" if paths[id(m)] else n for m, n in pairs]
+
+
+def scores_by_pair(names: dict[str, tuple[nn.Module, str]], scores: Any) -> dict[Any, Any]:
+    """Turn scores by full name into scores by pair."""
+    if not isinstance(scores, Mapping):
+        raise ScoresTypeError(
+            f"importance_scores is a {type(scores).__name__}. Rule: for a whole model its keys are "
+            "full names [SCORE-08], for example {'encoder.weight': tensor}."
+        )
+    unknown = [name for name in scores if name not in names]
+    if unknown:
+        raise ScoresError(
+            f"importance_scores has the keys {unknown}, which are not selected. Rule: its keys are "
+            f"the full names of the selected parameters [SCORE-03]: {list(names)}."
+        )
+    return {names[name]: value for name, value in scores.items()}
+
+
+def pruned_places(model: nn.Module) -> list[tuple[str, Place]]:
+    """Return every pruned parameter of a model with its full name, in the order of modules."""
+    check_model(model)
+    return [
+        (
+            f"{path}.{hook._tensor_name}" if path else hook._tensor_name,
+            read(module, hook._tensor_name, f"{path}.{hook._tensor_name}" if path else ""),
+        )
+        for path, module in named_modules(model)
+        for hook in pruning_hooks(module)
+    ]
+
+
+def held_names(model: nn.Module) -> list[tuple[str, InPlace]]:
+    """Return what is pruned in place by every full name that it has, in the order of modules."""
+    named = [
+        (f"{path}.{name}" if path else name, storage().record_of(module, name))
+        for path, module in named_modules(model)
+        for name in module._parameters
+    ]
+    return [(full, record) for full, record in named if record is not None]
+
+
+def held_places(model: nn.Module) -> list[tuple[str, InPlace]]:
+    """Return what of a model is pruned in place, with full names, in the order of modules."""
+    return [
+        (f"{path}.{record.name}" if path else record.name, record)
+        for path, module in named_modules(model)
+        for record in held(module)
+    ]

@@ -1,0 +1,140 @@
+"""State_dicts of pruned models, loaded into models that are not, and the other way round.
+
+Clause: DEV-50.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from multiprune_torch.errors import NoParameterError, StateError
+from multiprune_torch.hooks.base import commit
+from multiprune_torch.hooks.methods import Identity
+from multiprune_torch.hooks.reparametrization import all_or_nothing, uninstall
+from multiprune_torch.models.select import all_pairs, named_modules, pruned_places
+from multiprune_torch.request.parameters import read
+from multiprune_torch.request.refusals import check_model, show
+from multiprune_torch.sharding import storage
+
+__all__ = ["load_state_dict"]
+
+
+def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
+    """Load a state_dict, pruned or not, into a model, pruned or not.
+
+    What is pruned in the state_dict (``name_orig`` and ``name_mask``, or ``name`` and ``name_mask``
+    of a model that was pruned in place) is pruned in the model afterwards, and nothing else is.
+
+    Parameters
+    ----------
+    model : nn.Module
+    state_dict : mapping of str to tensor
+        Of this library or of ``torch.nn.utils.prune``.
+
+    Raises
+    ------
+    StateError
+        If names or shapes do not fit (a RuntimeError); the model is as it was then.
+
+    Notes
+    -----
+    Clause DEV-50. An optimizer knows parameters by their order, and in a pruned module, as in
+    torch, originals come last. So make the optimizer before this call if the one that was saved was
+    made before its model was pruned; its parameters stay the same objects.
+
+    Examples
+    --------
+    >>> from multiprune_torch import prune
+    >>> layer = prune.l1_unstructured(nn.Linear(4, 5), "weight", amount=0.8)
+    >>> fresh = nn.Linear(4, 5)
+    >>> load_state_dict(fresh, layer.state_dict())
+    >>> torch.equal(fresh.weight, layer.weight)
+    True
+    """
+    check_model(model)
+    if not isinstance(state_dict, Mapping) or not all(isinstance(key, str) for key in state_dict):
+        raise StateError(
+            f"the state_dict is {show(state_dict)}. Rule: it maps names to tensors, as "
+            "model.state_dict() does [DEV-50]. Of a file pass torch.load(path)."
+        )
+    if any(storage().is_managed(module, name) for module, name in all_pairs(model)):
+        raise StateError(
+            "the model is sharded by fully_shard. Rule: its state is loaded by "
+            "torch.distributed.checkpoint [DEV-50]. Make its masks first, of ones: "
+            "prune.prune_model(model, prune.Identity); then call set_model_state_dict of "
+            "torch.distributed.checkpoint.state_dict. Masks alone: prune.load_masks(model, path)."
+        )
+    state_dict = _reparametrized(model, state_dict)
+    wanted = {
+        key.removesuffix("_mask")
+        for key in state_dict
+        if key.endswith("_mask") and key.removesuffix("_mask") + "_orig" in state_dict
+    }
+    present = dict(pruned_places(model))
+    with all_or_nothing(model.modules()):
+        for full, place in present.items():
+            if full not in wanted:
+                uninstall(place.module, place.name, place.orig.data)
+                hooks = place.module._forward_pre_hooks
+                del hooks[next(key for key, hook in hooks.items() if hook is place.hook)]
+        for full in sorted(wanted - set(present)):
+            try:
+                place = read(model, full)
+            except NoParameterError:
+                continue  # the model has no such module: `_check` names it
+            loaded = state_dict[full + "_mask"]
+            dtype = loaded.dtype if isinstance(loaded, torch.Tensor) else None
+            mask = torch.ones_like(place.orig, dtype=dtype)
+            commit(place, mask.detach(), Identity())
+        _check(model.state_dict(), state_dict)
+        model.load_state_dict(state_dict)
+
+
+def _reparametrized(model: nn.Module, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give what was pruned in place, values and a mask of booleans, its names beside a mask."""
+    own, state = model.state_dict(), dict(given)
+    names: dict[int, list[str]] = {}
+    for path, module in named_modules(model):
+        for stored, parameter in module._parameters.items():
+            name = stored.removesuffix("_orig")
+            name = name if f"{name}_mask" in module._buffers else stored
+            full = f"{path}.{name}" if path else name
+            names.setdefault(id(parameter), []).append(full)
+    for key, mask in given.items():
+        name = key.removesuffix("_mask")
+        if key == name or name not in given or (key in own and f"{name}_orig" not in own):
+            continue  # no mask, or a buffer of the user's
+        if getattr(mask, "dtype", None) == torch.bool and mask.shape == given[name].shape:
+            tied = next((all_ for all_ in names.values() if name in all_), [name])
+            for each in tied:  # in place there is one mask for all names
+                if each in given:
+                    state[f"{each}_orig"], state[f"{each}_mask"] = state.pop(each), mask
+    return state
+
+
+def _check(ours: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Compare names and shapes before any value is copied."""
+    missing, unexpected = sorted(set(ours) - set(given)), sorted(set(given) - set(ours))
+    both = [(key, ours[key], given[key]) for key in sorted(set(ours) & set(given))]
+    tensors = [each for each in both if isinstance(each[1], torch.Tensor)]  # not extra state
+    odd = [f"{key} ({show(value)})" for key, _, value in tensors if not _has_values(value)]
+    shapes = [
+        f"{key} {tuple(value.shape)} for {tuple(own.shape)}"
+        for key, own, value in tensors
+        if _has_values(value) and value.shape != own.shape
+    ]
+    if missing or unexpected or shapes or odd:
+        raise StateError(
+            f"the state_dict does not fit the model: missing {missing}, unexpected {unexpected}, "
+            f"of other shapes {shapes}, no dense tensors {odd}. Rule: but for what is pruned, "
+            "names and shapes are the model's [DEV-50]. Build the model as the one that was "
+            "saved; of a checkpoint that holds more than the state_dict pass that part."
+        )
+
+
+def _has_values(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and not value.is_meta and value.layout == torch.strided

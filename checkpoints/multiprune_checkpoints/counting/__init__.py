@@ -1,0 +1,1 @@
+"""The entries of files, counted by blocks."""

@@ -1,0 +1,218 @@
+"""A checkpoint, one file or many. What the user names becomes tensors by name.
+
+A format is found by the name of the file; an index is read here, for it only says which files.
+Clauses: TIE-04.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+from multiprune_checkpoints.errors import CheckpointError
+from multiprune_checkpoints.formats.flat_json import pairs, strings
+from multiprune_checkpoints.formats.npz_file import open_npz
+from multiprune_checkpoints.formats.safetensors_file import open_safetensors
+from multiprune_checkpoints.formats.source import SourceFile, Stored
+from multiprune_checkpoints.formats.torch_file import open_torch
+
+__all__ = ["INDEX", "JOURNAL", "Checkpoint", "locate", "open_checkpoint"]
+
+INDEX = ".safetensors.index.json"
+JOURNAL = ".multiprune-journal.json"
+"""Stands in a folder while the shards in it are replaced one after the other."""
+
+_OPENERS = {
+    ".safetensors": open_safetensors,
+    ".npz": open_npz,
+    ".pt": open_torch,
+    ".pth": open_torch,
+    ".bin": open_torch,
+}
+_LONGEST_INDEX = 64 << 20
+
+
+class Checkpoint:
+    """An open checkpoint. A context manager, closed at its end.
+
+    Attributes
+    ----------
+    path : Path
+        The file, or the index of its shards.
+    is_folder : bool
+        Whether the user named a folder or an index, so that what lies beside belongs to it.
+    files : list of SourceFile
+    tensors : dict of Stored
+        By name, in the order of the files.
+    tied : list of list of str
+        Names that mean the same bytes.
+    """
+
+    def __init__(self, path: Path, is_folder: bool) -> None:
+        self.path, self.is_folder = path, is_folder
+        self.files: list[SourceFile] = []
+        self.tensors: dict[str, Stored] = {}
+        self.tied: list[list[str]] = []
+
+    def __enter__(self) -> Checkpoint:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for source in self.files:
+            source.close()
+
+    @property
+    def size(self) -> int:
+        """How many bytes all files have."""
+        return sum(source.size for source in self.files)
+
+    def read(self, tensor: Stored, start: int, stop: int) -> bytes:
+        """Return entries `start` to `stop` of a tensor as raw bytes."""
+        width = tensor.itemsize
+        return self.files[tensor.file].read(
+            tensor.start + start * width, tensor.start + stop * width
+        )
+
+    def add(self, path: Path) -> list[Stored]:
+        """Open one more file."""
+        opener = _OPENERS.get(path.suffix)
+        if opener is None:
+            raise CheckpointError(
+                f"{path} is not a checkpoint by its name. Rule: {', '.join(_OPENERS)}, an index "
+                f"*{INDEX}, or a folder with one of these."
+            )
+        source, tensors = opener(path, len(self.files))
+        self.files.append(source)
+        places: dict[tuple[int, int], str] = {}
+        for tensor in tensors:
+            self.tensors[tensor.name] = tensor
+            if tensor.stop > tensor.start:
+                first = places.setdefault((tensor.start, tensor.stop), tensor.name)
+                if first != tensor.name:
+                    self.tied.append([first, tensor.name])
+        return tensors
+
+
+def locate(path: Path) -> Path:
+    """Return the file that a folder stands for: its index, or the only checkpoint in it.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or more than one.
+    """
+    if not path.is_dir():
+        return path
+    for pattern in (f"*{INDEX}", "*.safetensors"):
+        matches = sorted(path.glob(pattern))
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise CheckpointError(
+                f"{path} holds {', '.join(p.name for p in matches[:5])}. Rule: a folder holds one "
+                "index or one safetensors file. Name the file that you mean."
+            )
+    raise CheckpointError(f"{path} holds no safetensors file and no index. Name the file.")
+
+
+def open_checkpoint(path: str | Path, *, recovering: bool = False) -> Checkpoint:
+    """Open a checkpoint and check that it is whole.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.safetensors``, ``.npz``, ``.pt`` or ``.pth`` file, an index of shards, or a folder
+        with one of the first kind.
+    recovering : bool
+        Open it though a pruning of its shards was interrupted.
+
+    Raises
+    ------
+    CheckpointError
+        If it is damaged, hostile or not there.
+    """
+    asked = Path(path)
+    located = locate(asked)
+    is_index = located.name.endswith(INDEX)
+    checkpoint = Checkpoint(located, asked.is_dir() or is_index)
+    if is_index and not recovering and (located.parent / JOURNAL).exists():
+        raise CheckpointError(
+            f"{located.parent} holds {JOURNAL}: replacing its shards was interrupted, and some are "
+            "old, some new. Run the same prune --in-place again, which finishes it."
+        )
+    try:
+        if is_index:
+            _add_shards(checkpoint, located)
+        else:
+            checkpoint.add(located)
+    except BaseException:
+        checkpoint.__exit__(None, None, None)
+        raise
+    return checkpoint
+
+
+def _add_shards(checkpoint: Checkpoint, index: Path) -> None:
+    """Open what an index names, and check that names and shards are those that it says."""
+    where = str(index)
+    places = _weight_map(index)
+    shards = sorted(set(places.values()))
+    for shard in shards:
+        _check_shard(index.parent, shard, where)
+    listed: dict[str, list[str]] = {shard: [] for shard in shards}
+    for name, shard in places.items():
+        listed[shard].append(name)
+    for shard in shards:
+        held = {tensor.name for tensor in checkpoint.add(index.parent / shard)}
+        _compare(held, listed[shard], shard, where)
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    try:
+        size = index.stat().st_size
+        text = index.read_bytes() if size <= _LONGEST_INDEX else b""
+    except OSError as error:
+        raise CheckpointError(f"{index} cannot be opened: {error.strerror}.") from error
+    if size > _LONGEST_INDEX:
+        raise CheckpointError(f"{index} has {size:,} bytes. Rule: an index has at most 64 MiB.")
+    for key, start, stop in pairs(text, 0, str(index)):
+        if key == "weight_map":
+            return strings(text, start, stop, f"weight_map in {index}")
+    raise CheckpointError(f"{index} has no weight_map. Rule: it says in which shard a tensor lies.")
+
+
+def _check_shard(folder: Path, shard: str, where: str) -> None:
+    """Refuse shards that are not there, and names that lead elsewhere."""
+    path = folder / shard
+    if "/" in shard or "\\" in shard or "\0" in shard or shard in ("", ".", ".."):
+        raise CheckpointError(
+            f"{where} names the shard {shard[:200]!r}. Rule: shards lie beside their index, so a "
+            "shard is a plain file name. Do not trust this file."
+        )
+    if not path.exists():
+        raise CheckpointError(
+            f"{where} names the shard {shard!r}, which is missing. Rule: all shards are there. "
+            "Fetch it."
+        )
+    # The hub's cache keeps files in snapshots/<revision> as links to blobs.
+    allowed = {folder.resolve(), folder.resolve().parent.parent / "blobs"}
+    if path.resolve().parent not in allowed:
+        raise CheckpointError(
+            f"{where}: the shard {shard!r} is a link to {path.resolve()}. Rule: shards lie beside "
+            "their index. Put a copy there if you trust it."
+        )
+
+
+def _compare(held: Iterable[str], listed: Iterable[str], shard: str, where: str) -> None:
+    missing, alien = sorted(set(listed) - set(held)), sorted(set(held) - set(listed))
+    if missing or alien:
+        raise CheckpointError(
+            f"{where} and its shard {shard!r} differ: the shard lacks {missing[:5]} and holds "
+            f"{alien[:5]}, which the index does not place there. Rule: they say the same. Files of "
+            "two checkpoints were mixed, or one is damaged."
+        )

@@ -1,0 +1,246 @@
+"""The main path of files: checkpoint → plan → copy with zeros → outcome.
+
+Clauses: RANK, TIE, MASK, FILE, SCOPE, BOUND, ALLOC.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+import multiprune
+from multiprune.deprecated import no_more, renamed
+from multiprune.draws import as_seed
+from multiprune.methods import L1Unstructured, PruningMethod, RandomUnstructured
+from multiprune.patterns import as_patterns
+from multiprune.question import AllocationLike, BoundLike, Question, ScopeLike
+from multiprune_checkpoints.counting.entries import FilePlan
+from multiprune_checkpoints.errors import OutputError
+from multiprune_checkpoints.formats.checkpoint import Checkpoint, locate, open_checkpoint
+from multiprune_checkpoints.formats.select import select
+from multiprune_checkpoints.formats.source import write_all
+from multiprune_checkpoints.masks import open_masks
+from multiprune_checkpoints.method import method_of
+from multiprune_checkpoints.output.copy import copy_pruned
+from multiprune_checkpoints.output.destination import Destination, recover
+from multiprune_checkpoints.output.masks import MaskOutput
+from multiprune_checkpoints.progress import Progress
+from multiprune_checkpoints.result import PrunedCheckpoint
+
+__all__ = ["prune_checkpoint"]
+
+RULE = "1"
+"""The version of the specification that an output says it follows."""
+
+_UNKNOWN = "0" * 64
+
+
+def prune_checkpoint(
+    source: str | Path,
+    target: str | Path | None = None,
+    *,
+    amount: float | None = None,
+    sparsity: float | None = None,
+    method: type[PruningMethod] | Literal["l1", "random"] = L1Unstructured,
+    seed: int | None = None,
+    signed: bool = False,
+    include: str | Iterable[str] = (),
+    exclude: str | Iterable[str] = (),
+    min_ndim: int = 2,
+    scope: ScopeLike = "global",
+    dim: int | None = None,
+    keep_at_least: BoundLike = None,
+    prune_at_most: BoundLike = None,
+    prune_at_least: BoundLike = None,
+    allocation: AllocationLike = None,
+    importance_scores: str | Path | None = None,
+    masks: str | Path | None = None,
+    save_masks: str | Path | None = None,
+    in_place: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    **old: Any,
+) -> PrunedCheckpoint:
+    """Prune the tensors of a checkpoint together; memory does not grow with its size.
+
+    Parameters
+    ----------
+    source : path
+        A file, an index of shards, or a folder with one of them.
+    target : path, optional
+        A file; a folder where `source` is a folder or an index.
+    amount : int or float, optional
+        How many entries, or the fraction of those still unpruned.
+    sparsity : float, optional
+        Target fraction of all entries, instead of `amount`.
+    method : {L1Unstructured, RandomUnstructured, "l1", "random"}
+        The smallest magnitudes are pruned first, or entries at random.
+    seed : int, optional
+        0 to 2**64 - 1, which random pruning needs.
+    signed : bool
+        Rank scores as they are, not by magnitude.
+    include, exclude : str or iterable of str
+        Shell patterns of tensors' names.
+    min_ndim : int
+        The fewest dimensions of a pruned tensor.
+    scope, dim, keep_at_least, prune_at_most, prune_at_least, allocation
+        Among which entries, and within which bounds; see `multiprune.global_unstructured`.
+    importance_scores : path, optional
+        A checkpoint that is ranked instead; same names and shapes.
+    masks : path, optional
+        Prior masks: what is 0 there stays pruned, and ranks nothing.
+    save_masks : path, optional
+        Where the new masks are written.
+    in_place : bool
+        Replace the input.
+    dry_run : bool
+        Write nothing.
+    progress : Progress, optional
+
+    Returns
+    -------
+    PrunedCheckpoint
+
+    Raises
+    ------
+    CheckpointError, OutputError
+        If files do not hold together, or would be overwritten.
+    ParametersError, DtypeError, MaskError, ScoresError, AmountError, ...
+        As in `multiprune.global_unstructured`.
+
+    Notes
+    -----
+    Clauses RANK-01 to RANK-07, TIE-01, TIE-02, TIE-04, MASK-01 to MASK-05, SCORE-01 to SCORE-05,
+    RAND-04, FILE-01 to FILE-06. A pruned entry is +0, whatever it was. An output has its name
+    when it is whole; a process that dies leaves what a next run removes, or finishes.
+    """
+    if (target is not None) + in_place + dry_run != 1:
+        raise OutputError(
+            f"target={target!r}, in_place={in_place} and dry_run={dry_run} were given. Rule: "
+            "exactly one of them."
+        )
+    scores = renamed("scores", "importance_scores", old, importance_scores)
+    no_more(old, "prune_checkpoint")
+    include, exclude = as_patterns(include, "include"), as_patterns(exclude, "exclude")
+    kind = method_of(method)
+    random = kind is RandomUnstructured
+    own: dict[str, Any] = {"seed": as_seed(seed)} if random else {"signed": signed}
+    where: dict[str, Any] = {
+        "scope": scope,
+        "dim": dim,
+        "keep_at_least": keep_at_least,
+        "prune_at_most": prune_at_most,
+        "prune_at_least": prune_at_least,
+        "allocation": allocation,
+    }
+    goal = {"amount": amount, "sparsity": sparsity}
+    rule, question = Question.of(kind, own | goal, **where)
+    options = {
+        "method": "random" if random else "l1",
+        **({"amount": repr(rule.target.amount)} if rule.target.amount is not None else {}),
+        **({"sparsity": repr(rule.target.sparsity)} if rule.target.sparsity is not None else {}),
+        **{k: json.dumps(v) for k, v in where.items() if v not in (None, "global")},
+        **({"seed": str(seed)} if random else {}),
+        **({"signed": "true"} if signed else {}),
+        **({"include": " ".join(include)} if include else {}),
+        **({"exclude": " ".join(exclude)} if exclude else {}),
+        "min_ndim": str(min_ndim),
+    }
+    request = {**options, "scores": str(scores), "masks": str(masks)}
+    if in_place and (found := recover(locate(Path(source)))) and found[0] == request:
+        return PrunedCheckpoint.from_dict({**found[1], "resumed": True})
+    with ExitStack() as stack:
+        checkpoint = stack.enter_context(open_checkpoint(source))
+        chosen = select(checkpoint.tensors, include, exclude, min_ndim)
+        named = {tensor.name: tensor for tensor in chosen}
+        prior = None
+        if masks is not None:
+            prior = open_masks(Path(masks), named)
+            stack.callback(prior.close)
+        ranked = None if scores is None else stack.enter_context(open_checkpoint(scores))
+        output = None
+        if not dry_run:
+            output = Destination(checkpoint, None if target is None else Path(target), stack)
+        saved = None if save_masks is None or dry_run else Path(save_masks)
+        sink = MaskOutput(chosen, saved, output.place if output else None, stack)
+        plan = FilePlan(checkpoint, chosen, question, rule, ranked, prior, progress)
+        return _write(checkpoint, plan, kind.__name__, output, sink, options, request)
+
+
+def _write(
+    checkpoint: Checkpoint,
+    plan: FilePlan,
+    method: str,
+    goal: Destination | None,
+    sink: MaskOutput,
+    options: dict[str, str],
+    request: dict[str, Any],
+) -> PrunedCheckpoint:
+    """Carry the plan out: outputs, masks, and the outcome."""
+    known = {
+        "version": multiprune.__version__,
+        "rule": RULE,
+        **options,
+        "ranked_as": "draws" if plan.order.seed is not None else plan.order.ranked.name,
+        **_cut(plan),
+    }
+
+    def provenance(source: str, masks: str) -> dict[str, str]:
+        items = {**known, "input.sha256": source, "masks.sha256": masks}
+        return {f"multiprune.{key}": text for key, text in items.items()}
+
+    files = checkpoint.files
+    heads = [source.layout.head(provenance(_UNKNOWN, _UNKNOWN)) for source in files]
+    places: list[list[tuple[int, Any]]] = [[] for _ in files]
+    for number, tensor in enumerate(plan.tensors):
+        places[tensor.file].append((number, tensor))
+
+    def copy(number: int) -> tuple[str, dict[int, int]]:
+        source, target = files[number], goal.files[number].descriptor if goal else None
+        shift = len(heads[number]) - source.layout.data
+        done = copy_pruned(source, places[number], plan, target, shift, sink.masks)
+        if target is not None:
+            os.fsync(target)
+        return done
+
+    plan.progress.begin("writing" if goal else "counting", checkpoint.size)
+    with ThreadPoolExecutor(min(2, len(files))) as pool:
+        done = list(pool.map(copy, range(len(files))))
+    pruned = {number: count for _, counts in done for number, count in counts.items()}
+    digest = sink.finish()
+    for number, (source, (sha256, _)) in enumerate(zip(files, done, strict=True)):
+        if goal is not None:
+            descriptor = goal.files[number].descriptor
+            write_all(descriptor, source.layout.head(provenance(sha256, digest)), 0)
+            source.layout.finish(descriptor, [tensor for _, tensor in places[number]])
+    names = {tensor.name for tensor in plan.tensors}
+    counts = [pruned[number] for number in range(len(plan.tensors))]
+    report = plan.report(counts, method)
+    outcome = PrunedCheckpoint(
+        report,
+        provenance(done[0][0], digest),
+        {source.name: sha256 for source, (sha256, _) in zip(files, done, strict=True)},
+        [name for name in checkpoint.tensors if name not in names],
+        checkpoint.tied,
+    )
+    if goal is not None:
+        goal.commit(request, outcome.as_dict())
+    return outcome
+
+
+def _cut(plan: FilePlan) -> dict[str, str]:
+    """Say where the one pool is cut; with several pools each report line has its own threshold."""
+    if len(plan.cuts) != 1:
+        return {}
+    (cut,) = plan.cuts
+    return {
+        "count": str(cut.count),
+        "live": str(cut.live),
+        "threshold": f"{cut.threshold:x}",
+        "position": str(cut.position),
+    }

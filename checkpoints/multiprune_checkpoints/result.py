@@ -1,0 +1,73 @@
+"""What a pruning of a checkpoint did, as a value. Text and Python numbers only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from multiprune.report import Report, TensorReport
+
+__all__ = ["PrunedCheckpoint"]
+
+
+@dataclass(frozen=True)
+class PrunedCheckpoint:
+    """What `prune_checkpoint` did. Prints as a table.
+
+    Attributes
+    ----------
+    report : Report
+    provenance : dict of str
+        What is added to the output's metadata; of several shards, those of the first.
+    inputs : dict of str
+        SHA-256 of each input file by its name.
+    untouched : list of str
+        Names of tensors that were not ranked.
+    tied : list of list of str
+        Names of the same bytes: pruned once, under the first.
+    resumed : bool
+        Whether an interrupted run was finished, and nothing else done.
+    """
+
+    report: Report
+    provenance: dict[str, str]
+    inputs: dict[str, str]
+    untouched: list[str] = field(default_factory=list)
+    tied: list[list[str]] = field(default_factory=list)
+    resumed: bool = False
+
+    def __str__(self) -> str:
+        return str(self.report)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        report = asdict(self.report) | {
+            "size": self.report.size,
+            "pruned": self.report.pruned,
+            "collapsed": self.report.collapsed,
+        }
+        return {**asdict(self), "report": report}
+
+    def to_json(self) -> str:
+        """Return everything as JSON. NaN thresholds are null."""
+        return json.dumps(_no_nan(self.as_dict()), indent=2, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> PrunedCheckpoint:
+        """Make one of what `as_dict` returned."""
+        report = found["report"]
+        tensors = [TensorReport(**{**t, "shape": tuple(t["shape"])}) for t in report["tensors"]]
+        kept = {k: report[k] for k in ("threshold", "ties", "tied_pruned", "method", "scope")}
+        return cls(**{**found, "report": Report(tensors, **kept)})
+
+
+def _no_nan(item: Any) -> Any:
+    if isinstance(item, dict):
+        return {key: _no_nan(value) for key, value in item.items()}
+    if isinstance(item, (list, tuple)):
+        return [_no_nan(value) for value in item]
+    if isinstance(item, float) and item - item != 0:
+        return None if item != item else str(item)
+    return item

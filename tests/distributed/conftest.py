@@ -1,8 +1,0 @@
-"""Puts `launch` on the path; the cases themselves are imported by the processes that run them."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).parent))

@@ -1,8 +1,0 @@
-"""Makes `checkpoints`, which writes files for tests, importable."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "numpy"))

@@ -1,8 +1,0 @@
-"""Puts `torch_cases` on the path; a folder called torch must be no package itself."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).parent))
