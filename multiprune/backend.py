@@ -58,6 +58,12 @@ class Backend(Protocol):
     def alive(self, mask: Array) -> Array:
         """Return a block of a prior mask as booleans that index keys: True where unpruned."""
 
+    def as_integers(self, condition: Array, like: Array | None = None) -> Array:
+        """Return booleans as 0 and 1: new, of the dtype of `like`, or bytes to be read only."""
+
+    def contiguous(self, column: Array) -> Array:
+        """Return a column of a matrix as a contiguous array."""
+
     def bincount(self, digits: Array, bins: int) -> Array:
         """Count how often each digit occurs: NumPy int64, shape (bins,)."""
 

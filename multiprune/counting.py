@@ -100,7 +100,8 @@ class Counting:
 
     def count(self, prefixes: Sequence[int | None], shift: int, width: int) -> Rows:
         """Count live entries by a digit of their words; see `multiprune.search.Entries`."""
-        position_bits = max((self.size - 1).bit_length(), 1)
+        backend, size = self.backend, self.size
+        position_bits = max((size - 1).bit_length(), 1)
         asked = [column for column in self.columns if prefixes[column.pool] is not None]
         shift_in_key, known = shift - position_bits, position_bits - shift - width
         if shift_in_key == 0 and width < self.key_bits:
@@ -110,11 +111,11 @@ class Counting:
             alive = None if column.alive is None else column.alive(start, stop)
             keys, prefix = column.keys(start, stop), prefixes[column.pool]
             if shift_in_key or self._near is None or self._near.full:
-                return digit_of(keys, alive, prefix, shift_in_key, width, self.key_bits)
+                return digit_of(keys, alive, prefix, shift_in_key, width, self.key_bits, backend)
             chosen = keys >> width == prefix
             if alive is not None:
                 chosen &= alive
-            indices = self.backend.where(chosen)
+            indices = backend.where(chosen)
             self._near.add(column.pool, keys[indices], _positions(column, indices + start))
             return keys[indices] & ((1 << width) - 1)
 
@@ -127,14 +128,14 @@ class Counting:
             return self._count(asked, of_keys, 1 << width)
         if self._near is None or self._near.full:
             return self._count(asked, of_positions, 1 << width)
-        rows = [self.backend.bincount(None, 1 << width) for _ in prefixes]
+        rows = [backend.bincount(None, 1 << width) for _ in prefixes]
         for pool, prefix in enumerate(prefixes):
             if prefix is None:
                 continue
             for ties in self._near.tied(pool, prefix >> known):
                 place = prefix & ((1 << known) - 1)
-                digits = digit_of(ties, None, place, shift, width, self.size.bit_length())
-                rows[pool] += self.backend.bincount(digits, 1 << width)
+                digits = digit_of(ties, None, place, shift, width, size.bit_length(), backend)
+                rows[pool] += backend.bincount(digits, 1 << width)
         return [row.cumsum() for row in rows]
 
     def keep(self, column: int, cuts: Sequence[Cut], like: Array) -> tuple[Array, int]:
@@ -188,12 +189,7 @@ class Counting:
         return keep
 
     def _tied(
-        self,
-        column: Column,
-        start: int,
-        stop: int,
-        threshold: int,
-        digit: tuple[int, int, int],
+        self, column: Column, start: int, stop: int, threshold: int, digit: tuple[int, int, int]
     ) -> Array:
         """Return a digit of the positions of live entries that have the threshold's key."""
         prefix, shift, width = digit
@@ -206,7 +202,8 @@ class Counting:
         if column.alive is not None:
             tied &= column.alive(start, stop)
         positions = _positions(column, self.backend.where(tied) + start)
-        return digit_of(positions, None, prefix, shift, width, self.size.bit_length())
+        bits = self.size.bit_length()
+        return digit_of(positions, None, prefix, shift, width, bits, self.backend)
 
     def _count(
         self, columns: Sequence[Column], digits: Callable[[Column, int, int], Array], bins: int

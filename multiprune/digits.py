@@ -6,6 +6,7 @@ Clause: RANK-03.
 from __future__ import annotations
 
 from multiprune._array import Array
+from multiprune.backend import Backend
 
 __all__ = ["digit_bits_for", "digit_of"]
 
@@ -16,7 +17,13 @@ def digit_bits_for(pools: int, most: int, counters: int) -> int:
 
 
 def digit_of(
-    keys: Array, alive: Array | None, prefix: int | None, shift: int, width: int, bits: int
+    keys: Array,
+    alive: Array | None,
+    prefix: int | None,
+    shift: int,
+    width: int,
+    bits: int,
+    backend: Backend,
 ) -> Array:
     """Return one digit of live keys that start with `prefix`; of others, nothing or 2**width up."""
     if shift + width < bits:
@@ -30,8 +37,7 @@ def digit_of(
     if 8 * keys.dtype.itemsize == bits:
         return digits[alive]
     # There is room above the digit: marking pruned entries is ten times faster than selecting.
-    pruned = ~alive
-    marks = (pruned.astype if hasattr(pruned, "astype") else pruned.to)(keys.dtype)
+    marks = backend.as_integers(~alive, keys)
     marks <<= width
     marks |= digits
     return marks

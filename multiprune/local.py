@@ -169,7 +169,11 @@ class Local:
                 count[live == each] = self._count(number, each)
             count = count[:, None]
         few = parts.entries <= _COMPARED
-        keep = _compared(pools, alive, count) if few else self._selected(pools, alive, count)
+        keep = (
+            _compared(pools, alive, count, self.backend)
+            if few
+            else self._selected(pools, alive, count)
+        )
         return parts.join(keep)
 
     def step(self, number: int) -> int:
@@ -211,28 +215,21 @@ class Local:
         return ~pruned if alive is None else alive & ~pruned
 
 
-def _compared(pools: Array, alive: Array | None, count: Any) -> Array:
+def _compared(pools: Array, alive: Array | None, count: Any, backend: Backend) -> Array:
     """Return what is kept, by comparing all pairs of entries of each pool."""
-    keys = [_contiguous(pools[:, i]) for i in range(pools.shape[1])]
-    live = None if alive is None else [_contiguous(alive[:, i]) for i in range(pools.shape[1])]
+    keys = [backend.contiguous(pools[:, i]) for i in range(pools.shape[1])]
+    live = [] if alive is None else [backend.contiguous(alive[:, i]) for i in range(len(keys))]
     before: list[Any] = [None] * len(keys)
     for i, j in combinations(range(len(keys)), 2):
         first = keys[i] <= keys[j]
         second = ~first
-        if live is not None:
+        if alive is not None:
             first, second = first & live[i], second & live[j]
-        before[j], before[i] = _plus(before[j], first), _plus(before[i], second)
+        for later, condition in ((j, first), (i, second)):
+            ones = backend.as_integers(condition)
+            before[later] = ones if before[later] is None else before[later] + ones
     keep = pools == pools
     limit = count[:, 0] if hasattr(count, "shape") else count
     for i, places in enumerate(before):
         keep[:, i] = (0 if places is None else places) >= limit
     return keep if alive is None else keep & alive
-
-
-def _contiguous(column: Array) -> Array:
-    return column.copy() if hasattr(column, "copy") else column.contiguous()
-
-
-def _plus(count: Array | None, condition: Array) -> Array:
-    one = condition.view("u1") if hasattr(condition, "astype") else condition.byte()
-    return one if count is None else count + one

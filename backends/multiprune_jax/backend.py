@@ -96,6 +96,14 @@ class JaxBackend:
         """Return a block of a prior mask as booleans."""
         return mask if mask.dtype == np.bool_ else mask == 1
 
+    def as_integers(self, condition: _Host, like: _Host | None = None) -> _Host:
+        """Return booleans as 0 and 1; see `multiprune.backend.Backend`."""
+        return condition.view("u1") if like is None else condition.astype(like.dtype)
+
+    def contiguous(self, column: _Host) -> _Host:
+        """Return a column of a matrix as a contiguous array."""
+        return np.ascontiguousarray(column)
+
     def bincount(self, digits: _Host | None, bins: int) -> _Host:
         """Count digits; none at all are zeros."""
         if digits is None:

@@ -65,6 +65,14 @@ class NumpyBackend:
         """Return a block of a prior mask as booleans."""
         return mask if mask.dtype == np.bool_ else mask == 1
 
+    def as_integers(self, condition: _Array, like: _Array | None = None) -> _Array:
+        """Return booleans as 0 and 1; see `multiprune.backend.Backend`."""
+        return condition.view("u1") if like is None else condition.astype(like.dtype)
+
+    def contiguous(self, column: _Array) -> _Array:
+        """Return a column of a matrix as a contiguous array."""
+        return np.ascontiguousarray(column)
+
     def bincount(self, digits: _Array | None, bins: int) -> _Array:
         """Count digits; none at all are zeros."""
         if digits is None:

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from multiprune_torch.hooks.structured import LnStructured, RandomStructured
-from multiprune_torch.models.global_pruning import without_defaults
 from multiprune_torch.models.one_parameter import prune_parameter
 
 __all__ = ["ln_structured", "random_structured"]
@@ -63,13 +62,11 @@ def random_structured(
         name,
         amount=amount,
         dim=dim,
-        **without_defaults(
-            sparsity=sparsity,
-            seed=seed,
-            mask_dtype=mask_dtype,
-            keep_dense=keep_dense,
-            process_group=process_group,
-        ),
+        sparsity=sparsity,
+        seed=seed,
+        mask_dtype=mask_dtype,
+        keep_dense=keep_dense,
+        process_group=process_group,
     )
 
 
@@ -124,10 +121,8 @@ def ln_structured(
         amount=amount,
         n=n,
         dim=dim,
-        **without_defaults(
-            sparsity=sparsity,
-            mask_dtype=mask_dtype,
-            keep_dense=keep_dense,
-            process_group=process_group,
-        ),
+        sparsity=sparsity,
+        mask_dtype=mask_dtype,
+        keep_dense=keep_dense,
+        process_group=process_group,
     )

@@ -16,7 +16,6 @@ from multiprune_torch.hooks.methods import (
     L1Unstructured,
     RandomUnstructured,
 )
-from multiprune_torch.models.global_pruning import without_defaults
 from multiprune_torch.models.one_parameter import prune_parameter
 
 __all__ = ["custom_from_mask", "identity", "l1_unstructured", "random_unstructured"]
@@ -54,11 +53,9 @@ def identity(
         Identity,
         module,
         name,
-        **without_defaults(
-            mask_dtype=mask_dtype,
-            keep_dense=keep_dense,
-            process_group=process_group,
-        ),
+        mask_dtype=mask_dtype,
+        keep_dense=keep_dense,
+        process_group=process_group,
     )
 
 
@@ -104,13 +101,11 @@ def random_unstructured(
         module,
         name,
         amount=amount,
-        **without_defaults(
-            sparsity=sparsity,
-            seed=seed,
-            mask_dtype=mask_dtype,
-            keep_dense=keep_dense,
-            process_group=process_group,
-        ),
+        sparsity=sparsity,
+        seed=seed,
+        mask_dtype=mask_dtype,
+        keep_dense=keep_dense,
+        process_group=process_group,
     )
 
 
@@ -157,12 +152,10 @@ def l1_unstructured(
         name,
         importance_scores,
         amount=amount,
-        **without_defaults(
-            sparsity=sparsity,
-            mask_dtype=mask_dtype,
-            keep_dense=keep_dense,
-            process_group=process_group,
-        ),
+        sparsity=sparsity,
+        mask_dtype=mask_dtype,
+        keep_dense=keep_dense,
+        process_group=process_group,
     )
 
 
@@ -207,9 +200,7 @@ def custom_from_mask(
         module,
         name,
         mask=mask,
-        **without_defaults(
-            mask_dtype=mask_dtype,
-            keep_dense=keep_dense,
-            process_group=process_group,
-        ),
+        mask_dtype=mask_dtype,
+        keep_dense=keep_dense,
+        process_group=process_group,
     )

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from multiprune.question import AllocationLike, BoundLike, ScopeLike
-from multiprune_torch.models.global_pruning import prune_globally, without_defaults
+from multiprune_torch.models.global_pruning import prune_globally
 
 __all__ = ["global_unstructured"]
 
@@ -97,19 +97,17 @@ def global_unstructured(
         parameters,
         pruning_method,
         importance_scores,
-        **without_defaults(
-            amount=amount,
-            sparsity=sparsity,
-            seed=seed,
-            scope=scope,
-            dim=dim,
-            keep_at_least=keep_at_least,
-            prune_at_most=prune_at_most,
-            prune_at_least=prune_at_least,
-            allocation=allocation,
-            mask_dtype=mask_dtype,
-            keep_dense=keep_dense,
-            process_group=process_group,
-        ),
+        amount=amount,
+        sparsity=sparsity,
+        seed=seed,
+        scope=scope,
+        dim=dim,
+        keep_at_least=keep_at_least,
+        prune_at_most=prune_at_most,
+        prune_at_least=prune_at_least,
+        allocation=allocation,
+        mask_dtype=mask_dtype,
+        keep_dense=keep_dense,
+        process_group=process_group,
         **kwargs,
     )

@@ -68,7 +68,7 @@ def prune_globally(
     """
     if isinstance(pruning_method, type):
         pruning_method = _OURS.get(pruning_method, pruning_method)
-    keywords = _keywords(pruning_method)
+    kwargs, keywords = without_defaults(**kwargs), _keywords(pruning_method)
     where = {n: kwargs.pop(n) for n in _WHERE if n in kwargs and n not in keywords}
     takes_group, keep_dense = "process_group" in keywords, kwargs.pop("keep_dense", False)
     pairs = list(parameters) if isinstance(parameters, Iterator) else parameters

@@ -21,7 +21,7 @@ from multiprune_torch.distributed.fsdp import reshard
 from multiprune_torch.distributed.processes import together
 from multiprune_torch.hooks.methods import L1Unstructured
 from multiprune_torch.hooks.reparametrization import all_or_nothing, read_again, uninstall
-from multiprune_torch.models.global_pruning import prune_globally, without_defaults
+from multiprune_torch.models.global_pruning import prune_globally
 from multiprune_torch.models.report import report_of
 from multiprune_torch.models.select import (
     all_pairs,
@@ -119,20 +119,18 @@ def prune_model(
         method,
         scores,
         names,
-        **without_defaults(
-            amount=amount,
-            sparsity=sparsity,
-            seed=seed,
-            scope=scope,
-            dim=dim,
-            keep_at_least=keep_at_least,
-            prune_at_most=prune_at_most,
-            prune_at_least=prune_at_least,
-            allocation=allocation,
-            mask_dtype=mask_dtype,
-            keep_dense=keep_dense,
-            process_group=process_group,
-        ),
+        amount=amount,
+        sparsity=sparsity,
+        seed=seed,
+        scope=scope,
+        dim=dim,
+        keep_at_least=keep_at_least,
+        prune_at_most=prune_at_most,
+        prune_at_least=prune_at_least,
+        allocation=allocation,
+        mask_dtype=mask_dtype,
+        keep_dense=keep_dense,
+        process_group=process_group,
         **options,
     )
     return report_of(model, summary, process_group)
