@@ -1,24 +1,21 @@
-"""Masks as bits, and their digest. The layout of a mask file; files are opened by backends.
+"""Masks as bits, and their digest.
 
 A mask comes and goes as bytes of one per entry, 0 or 1, in row-major order. Standard library only.
-Clauses: FILE-01 to FILE-06.
+Clauses: FILE-01 to FILE-03.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from multiprune.errors import MaskError
 
-__all__ = ["MaskFileError", "decode", "digest", "encode", "pack", "unpack"]
+__all__ = ["MaskFileError", "digest", "pack", "unpack"]
 
 Bytes = bytes | bytearray | memoryview
 Shape = Sequence[int]
 
-FORMAT, VERSION = "multiprune-masks", "1"
 _BLOCK = 1 << 16
 """Entries that are packed at a time: numbers of this many bits stay in the cache."""
 _TO_TEXT = bytes([48, *[49] * 255])
@@ -125,100 +122,6 @@ def digest(masks: Mapping[str, tuple[Shape, Bytes | Iterator[Bytes]]]) -> str:
         for block in packed if isinstance(packed, Iterator) else (packed,):
             sha.update(block)
     return sha.hexdigest()
-
-
-def encode(masks: Mapping[str, tuple[Shape, Bytes]]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Turn masks into what a mask file holds.
-
-    Parameters
-    ----------
-    masks : mapping
-        Shape and one byte per entry, by full name.
-
-    Returns
-    -------
-    tensors : dict of bytes
-        Packed masks by name: the file's one-dimensional U8 tensors.
-    metadata : dict of str
-
-    Notes
-    -----
-    Clauses FILE-04, FILE-05.
-    """
-    packed = {name: (masks[name][0], pack(masks[name][1])) for name in sorted(masks)}
-    metadata = {
-        "format": FORMAT,
-        "version": VERSION,
-        "shapes": json.dumps({n: list(s) for n, (s, _) in packed.items()}, ensure_ascii=False),
-        "sha256": digest(packed),
-    }
-    return {name: data for name, (_, data) in packed.items()}, metadata
-
-
-def decode(
-    tensors: Mapping[str, Bytes], metadata: Mapping[str, str]
-) -> dict[str, tuple[tuple[int, ...], bytes]]:
-    """Turn what a mask file holds into masks, and check all of it.
-
-    Parameters
-    ----------
-    tensors : mapping
-        Packed masks by name.
-    metadata : mapping
-
-    Returns
-    -------
-    dict
-        Shape and one byte per entry, by full name in code-point order.
-
-    Raises
-    ------
-    MaskFileError
-        If anything does not fit (a ValueError).
-
-    Notes
-    -----
-    Clause FILE-06.
-    """
-    if (metadata.get("format"), metadata.get("version")) != (FORMAT, VERSION):
-        raise MaskFileError(
-            f"the file's format is {metadata.get('format')!r}, version "
-            f"{metadata.get('version')!r}. Rule: they are {FORMAT!r} and {VERSION!r} [FILE-05]. Is "
-            "it a file of masks?"
-        )
-    shapes = _shapes(metadata.get("shapes", ""))
-    if set(shapes) != set(tensors):
-        raise MaskFileError(
-            f"the file has shapes of {sorted(shapes)} and tensors {sorted(tensors)}. Rule: they "
-            "have the same names [FILE-06]. The file is damaged."
-        )
-    masks = {}
-    for name in sorted(tensors):
-        try:
-            masks[name] = shapes[name], unpack(tensors[name], math.prod(shapes[name]))
-        except MaskFileError as error:
-            raise MaskFileError(f"mask {name}: {error}") from None
-    found = digest({name: (shapes[name], tensors[name]) for name in masks})
-    if found != metadata.get("sha256"):
-        raise MaskFileError(
-            f"the masks' digest is {found}, the file says {metadata.get('sha256')}. Rule: they are "
-            "equal [FILE-06]. The file is damaged."
-        )
-    return masks
-
-
-def _shapes(text: str) -> dict[str, tuple[int, ...]]:
-    try:
-        parsed = json.loads(text)
-        shapes = {name: tuple(shape) for name, shape in parsed.items()}
-        if all(type(n) is int and n >= 0 for shape in shapes.values() for n in shape):
-            return shapes
-    except (ValueError, TypeError, AttributeError):
-        pass
-    raise MaskFileError(
-        f"the file's shapes are {text[:100]!r}. Rule: they are a JSON object from each name to its "
-        "list of dimensions [FILE-05]. The file is damaged."
-    )
 
 
 def _integer(number: int) -> bytes:

@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from multiprune.deprecated import warn_of
-from multiprune.packed import MaskFileError, decode, encode
+from multiprune.mask_file import decode, encode, read_header
+from multiprune.packed import MaskFileError
 from multiprune_jax.memory import place
 from multiprune_jax.paths import Tree, check_masks, leaves_of_masks
 
@@ -88,20 +89,16 @@ def load_masks(path: str | os.PathLike[str], like: Any = None) -> Any:
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            names = file.keys()
-            packed = {name: file.get_tensor(name) for name in names}
             metadata = file.metadata() or {}
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            stored = {name: (s.get_dtype(), s.get_shape()) for name, s in slices.items()}
+            read_header(metadata, stored, os.fspath(path))
+            packed = {name: file.get_tensor(name) for name in slices}
     except SafetensorError as error:
         raise MaskFileError(
             f"{os.fspath(path)} cannot be read: {error}. Rule: a mask file is a safetensors file "
             "[FILE-04]. Was it written by save_masks, and copied whole?"
         ) from error
-    for name, array in packed.items():
-        if array.dtype != np.uint8 or array.ndim != 1:
-            raise MaskFileError(
-                f"{os.fspath(path)} holds {name} as {array.dtype}{list(array.shape)}. Rule: packed "
-                "masks are one-dimensional U8 tensors [FILE-04]."
-            )
     decoded = decode({name: array.tobytes() for name, array in packed.items()}, metadata)
     masks = {
         name: np.frombuffer(bits, dtype=np.bool_).reshape(shape)

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from multiprune.errors import MaskShapeError
-from multiprune.packed import FORMAT, VERSION, MaskFileError, digest
-from multiprune_checkpoints.formats.flat_json import pairs, value
+from multiprune.mask_file import FORMAT, VERSION, check_digest, read_header
+from multiprune.packed import MaskFileError, digest
 from multiprune_checkpoints.formats.header import Entry, Header
 from multiprune_checkpoints.formats.safetensors_file import SafetensorsLayout, open_safetensors
 from multiprune_checkpoints.formats.source import SourceFile, Stored, read_exactly, write_all
@@ -144,42 +144,22 @@ def _checked(source: SourceFile, stored: list[Stored], where: str) -> PackedMask
     """Check all that a file of masks says of itself."""
     assert isinstance(source.layout, SafetensorsLayout)
     metadata = source.layout.header.metadata or {}
-    stated = metadata.get("format"), metadata.get("version")
-    if stated != (FORMAT, VERSION):
-        raise MaskFileError(
-            f"{where} has format {stated[0]!r} and version {stated[1]!r}. Rule: they are "
-            f"{FORMAT!r} and {VERSION!r} [FILE-06]. Is it a file of masks?"
-        )
-    shapes = _shapes(metadata.get("shapes", ""), where)
-    if set(shapes) != {mask.name for mask in stored}:
-        raise MaskFileError(
-            f"{where} has shapes of other names than masks. Rule: they are the same [FILE-06]. The "
-            "file is damaged."
-        )
+    dtypes = {mask.name: "U8" if mask.dtype == "uint8" else mask.dtype for mask in stored}
+    shapes = read_header(metadata, {m.name: (dtypes[m.name], m.shape) for m in stored}, where)
     masks = PackedMasks(source.descriptor, shapes, {mask.name: mask.start for mask in stored})
-    for mask in stored:
-        _check_mask(mask, shapes[mask.name], masks, where)
-    if masks.digest() != metadata.get("sha256"):
-        raise MaskFileError(
-            f"{where}: the masks have another digest than the file says. Rule: they are equal "
-            "[FILE-06]. The file is damaged."
-        )
+    for name, shape in shapes.items():
+        _check_rest(name, prod(shape), masks, where)
+    check_digest(masks, metadata.get("sha256"), where)
     return masks
 
 
-def _check_mask(mask: Stored, shape: _Shape, masks: PackedMasks, where: str) -> None:
-    size = prod(shape)
-    if mask.dtype != "uint8" or mask.shape != (-(-size // 8),):
-        raise MaskFileError(
-            f"{where}: mask {mask.name!r} is {mask.dtype} of shape {mask.shape} for {size:,} "
-            "entries. Rule: one bit an entry, as uint8 [FILE-06]. The file is damaged."
-        )
+def _check_rest(name: str, size: int, masks: PackedMasks, where: str) -> None:
     rest = size % 8
-    last = masks.starts[mask.name] + size // 8
+    last = masks.starts[name] + size // 8
     if rest and read_exactly(masks.descriptor, last, last + 1, where)[0] >> rest:
         raise MaskFileError(
-            f"{where}: mask {mask.name!r} has bits set behind its last entry. Rule: unused bits "
-            "are 0 [FILE-02]. The file is damaged."
+            f"{where}: mask {name!r} has bits set behind its last entry. Rule: unused bits are 0 "
+            "[FILE-02]. The file is damaged."
         )
 
 
@@ -190,16 +170,3 @@ def _check_fit(name: str, shape: _Shape, tensor: Stored | None, where: str) -> N
             f"{where}: mask {name!r} has shape {shape}, {held}. Rule: a mask has the shape of "
             "its tensor, which is one of the pruned [MASK-04]. Is it another model's?"
         )
-
-
-def _shapes(text: str, where: str) -> dict[str, _Shape]:
-    raw, shapes = text.encode(), {}
-    for name, start, stop in pairs(raw, 0, f"shapes in {where}"):
-        shape = value(raw[start:stop], where)
-        if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-            raise MaskFileError(
-                f"{where} gives mask {name!r} the shape {str(shape)[:80]}. Rule: a list of "
-                "dimensions [FILE-05]. The file is damaged."
-            )
-        shapes[name] = tuple(shape)
-    return shapes

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from multiprune_conformance import oracle
 from strategies import SHAPES
 
-from multiprune import packed
+from multiprune import mask_file, packed
 from multiprune.packed import MaskFileError
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -44,9 +44,9 @@ def test_packing_across_blocks():
 
 @given(masks=named_masks())
 def test_digests_equal_the_oracle(masks):
-    tensors, metadata = packed.encode(given_bits(masks))
+    tensors, metadata = mask_file.encode(given_bits(masks))
     assert metadata["sha256"] == oracle.digest(masks)
-    found = packed.decode(tensors, metadata)
+    found = mask_file.decode(tensors, metadata)
     assert list(found) == sorted(masks)
     assert found == given_bits(masks)
 
@@ -85,9 +85,9 @@ MASKS = {"a": np.array([True, False, True]), "b": np.ones((2, 4), dtype=bool)}
     ],
 )
 def test_a_damaged_file_is_refused(change, clause):
-    tensors, metadata = packed.encode(given_bits(MASKS))
+    tensors, metadata = mask_file.encode(given_bits(MASKS))
     change(tensors, metadata)
     with pytest.raises(MaskFileError, match=clause) as caught:
-        packed.decode(tensors, metadata)
+        mask_file.decode(tensors, metadata)
     assert caught.value.kind == "mask-file"
     assert isinstance(caught.value, ValueError)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import multiprune as mp
-from multiprune import packed
+from multiprune import mask_file
 from multiprune.keys import format_of, key_bits, promote, score_of
 
 ROWS = np.array([[3.0, 4.0], [0.0, 4.7], [9.0, 9.0]])
@@ -77,7 +77,7 @@ def test_dtypes_that_meet_seldom(names, common):
 
 
 def test_mask_files_say_what_they_are():
-    _, metadata = packed.encode({"w": ((2,), b"\x01\x00")})
+    _, metadata = mask_file.encode({"w": ((2,), b"\x01\x00")})
     assert set(metadata) == {"format", "version", "shapes", "sha256"}
     assert (metadata["format"], metadata["version"]) == ("multiprune-masks", "1")
     assert metadata["shapes"] == '{"w": [2]}'

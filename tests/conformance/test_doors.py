@@ -48,7 +48,7 @@ def told(tmp_path, body, timeout=10.0, only="AMT-05"):
     [
         ("sys.exit(3)", "exit code 3"),
         ("raise KeyError('lost')", "KeyError: 'lost'"),
-        ("print('hello', flush=True)", "no JSON"),
+        ("print('hello', flush=True)", "not JSON"),
         ("print(json.dumps({'seq': -1}), flush=True)", "without seq"),
         ("print('[]', flush=True)", "without seq"),
         ("print(json.dumps({'seq': message['run']['seq'], 'masks': 3}), flush=True)", "malformed"),

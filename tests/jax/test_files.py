@@ -64,7 +64,7 @@ def test_damaged_files_are_refused(tmp_path):
     from safetensors.numpy import save_file
 
     save_file({"a": np.zeros((2, 2), dtype=np.float32)}, path)
-    with pytest.raises(MaskFileError, match="FILE-04"):
+    with pytest.raises(MaskFileError, match="FILE-05"):
         mj.load_masks(path)
 
 

@@ -19,7 +19,8 @@ from uuid import uuid4
 import numpy as np
 from torch import nn
 
-from multiprune.packed import FORMAT, VERSION, digest
+from multiprune.mask_file import FORMAT, VERSION
+from multiprune.packed import digest
 from multiprune_torch.distributed.checks import processes_of
 from multiprune_torch.distributed.fsdp import reshard
 from multiprune_torch.distributed.layout import Layout, layout_of, local_part

@@ -5,7 +5,6 @@ Clauses: FILE-04 to FILE-06, MASK-03, MASK-04.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from math import prod
@@ -16,7 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from multiprune.errors import MaskError
-from multiprune.packed import FORMAT, VERSION, MaskFileError, digest
+from multiprune.mask_file import check_digest, read_header
+from multiprune.packed import MaskFileError, digest
 from multiprune_torch.distributed.layout import Layout
 from multiprune_torch.distributed.packing import PIECE, own_range, unpack
 from multiprune_torch.errors import MaskTypeError
@@ -40,23 +40,9 @@ class MaskFile(Mapping[str, Any]):
             raise self.error(
                 f"cannot be read: {error}", "it is a safetensors file [FILE-04]"
             ) from None
-        if (metadata.get("format"), metadata.get("version")) != (FORMAT, VERSION):
-            raise self.error("holds no masks", f"its format is {FORMAT!r} {VERSION} [FILE-05]")
         self.sha256 = metadata.get("sha256", "")
-        try:
-            shapes = json.loads(metadata.get("shapes", ""))
-            self.shapes = {name: tuple(map(int, shape)) for name, shape in shapes.items()}
-        except (ValueError, TypeError, AttributeError):
-            raise self.error("has no shapes", "they are a JSON object by name [FILE-05]") from None
-        for name in {*self.shapes, *self.slices}:
-            length = -(-prod(self.shapes.get(name, ())) // 8)
-            stored = self.slices.get(name)
-            if stored is None or name not in self.shapes or stored.get_shape() != [length]:
-                raise self.error(
-                    f"has no {length} bytes for {name}", "every shape has its mask [FILE-06]"
-                )
-            if stored.get_dtype() != "U8":
-                raise self.error(f"holds {name} as {stored.get_dtype()}", "masks are U8 [FILE-04]")
+        stored = {name: (s.get_dtype(), s.get_shape()) for name, s in self.slices.items()}
+        self.shapes = read_header(metadata, stored, self.path)
 
     def error(self, what: str, rule: str) -> MaskFileError:
         """Say what is wrong with the file."""
@@ -68,8 +54,7 @@ class MaskFile(Mapping[str, Any]):
             size = prod(shape)
             if size % 8 and int(self.slices[name][size // 8 :][0]) >> size % 8:
                 raise self.error(f"has bits behind {name}", "unused bits are 0 [FILE-02]")
-        if digest(self) != self.sha256:
-            raise self.error("has another digest than it says", "they are equal [FILE-06]")
+        check_digest(self, self.sha256, self.path)
 
     def part(self, name: str, layout: Layout) -> torch.Tensor:
         """Read what this process holds of a mask, row-major, a piece at a time."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from multiprune import packed
+from multiprune import mask_file
 from multiprune_conformance.oracle_encoding import read_mask, write_mask
 
 Json = dict[str, Any]
@@ -22,8 +22,8 @@ class Files:
     def _pack(self, request: Json) -> Json:
         arrays = {item["name"]: np.asarray(read_mask(item)) == 1 for item in request["masks"]}
         masks = {name: (array.shape, array.tobytes()) for name, array in arrays.items()}
-        held, metadata = packed.encode(masks)
-        if packed.decode(held, metadata) != masks:
+        held, metadata = mask_file.encode(masks)
+        if mask_file.decode(held, metadata) != masks:
             raise ValueError("what was packed does not come back")
         return {"packed": [held[name].hex() for name in masks], "digest": metadata["sha256"]}
 
@@ -41,7 +41,7 @@ class Files:
         """Read a mask file; opening it is no matter of the algebra, which decodes it."""
         with safe_open(path, framework="numpy") as file:
             held = {name: file.get_tensor(name).tobytes() for name in file.keys()}  # noqa: SIM118
-            found = packed.decode(held, file.metadata() or {})
+            found = mask_file.decode(held, file.metadata() or {})
         return {
             name: np.frombuffer(bits, dtype=bool, count=math.prod(shape)).reshape(shape)
             for name, (shape, bits) in found.items()
