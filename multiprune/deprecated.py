@@ -34,7 +34,7 @@ def renamed(old: str, new: str, options: dict[str, Any], value: Any) -> Any:
 
 
 def no_more(options: dict[str, Any], function: str) -> None:
-    """Refuse options that nobody knows, as Python does.
+    """Refuse unknown options, as Python does.
 
     Raises
     ------

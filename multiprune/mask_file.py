@@ -164,5 +164,5 @@ def _shapes(text: str, where: str) -> dict[str, tuple[int, ...]]:
 
 def _unique(items: list[tuple[str, object]]) -> dict[str, object]:
     if len(dict(items)) < len(items):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name is repeated")
     return dict(items)

@@ -41,7 +41,7 @@ class Named:
         Parameters
         ----------
         other : sequence, mapping or None
-            One tensor for each of ours, of its shape. None stands for our own tensors, or, where
+            One tensor for each of ours, of its shape. None means our own tensors, or, where
             `optional`, for a None each; then single tensors may be None or missing, too.
         what : str
             Its name, for messages.

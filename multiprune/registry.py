@@ -2,7 +2,7 @@
 
 A backend is an entry point of the group ``multiprune.backends`` whose name is the root module of
 the arrays that it serves; so a foreign backend (``multiprune_cupy``) has the form of ours, and a
-framework that nobody holds an array of is never imported.
+framework of which no array is passed is never imported.
 Clause: none; decision D-02.
 """
 

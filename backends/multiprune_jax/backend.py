@@ -1,6 +1,6 @@
 """How JAX shows scores as keys and counts digits; see `multiprune.backend.Backend`.
 
-On a CPU an array's memory is read where it lies, as a NumPy view: the same integer counting as
+On a CPU an array's memory is read in place, as a NumPy view: the same integer counting as
 everywhere, nothing to compile, and no unit that flushes subnormals. Arrays on an accelerator or a
 mesh stay there: they are ranked by
 `multiprune_jax.engine`.

@@ -108,12 +108,12 @@ class Candidates:
         return any(isinstance(array, jax.core.Tracer) for array in self.arrays)
 
     def check_devices(self) -> None:
-        """Check that all of it lies together.
+        """Check that all of it is on one device.
 
         Raises
         ------
         ParametersError
-            If it lies on different devices (a ValueError).
+            If it is on different devices (a ValueError).
         """
         are_on_one_cpu(
             (name, array)

@@ -1,4 +1,4 @@
-"""A leaf of a ranking where it lies, or several small ones: keys, the tie rule, traced counts.
+"""A leaf of a ranking, or several small ones: keys, the tie rule, traced counts.
 
 JAX counts in 32 bits unless x64 is on, so one leaf has fewer than 2**32 entries. A pass is traced
 and compiled once for each column, so these are single operations of `jax.lax`, on one dimension

@@ -69,7 +69,7 @@ def load_masks(path: str | os.PathLike[str], like: Any = None) -> Any:
     path : path
     like : pytree, optional
         Parameters to return the masks in the structure of, None where the file has no mask. Each
-        mask is put where its leaf lies, and sharded as it is.
+        mask is put on the device of its leaf, and sharded as it is.
 
     Returns
     -------
@@ -123,5 +123,5 @@ def _whole(mask: Any) -> np.ndarray[Any, Any]:
 
 
 def _placed(mask: np.ndarray[Any, Any], leaf: Any) -> jax.Array:
-    """Put a mask where its leaf lies, and as it is sharded."""
+    """Put a mask on the device of its leaf, sharded as it is."""
     return place(mask.copy(), leaf) if isinstance(leaf, jax.Array) else jnp.array(mask)

@@ -81,7 +81,7 @@ def masked(leaf: Any, mask: Any) -> jax.Array:
 
 
 def count_kept(mask: Any) -> int:
-    """Count the unpruned entries of a mask with values, where it lies."""
+    """Count the unpruned entries of a mask with values, on its device."""
     if isinstance(mask, np.ndarray) or is_on_a_cpu(mask):
         return int(np.count_nonzero(np.asarray(mask)))
     with jax.ensure_compile_time_eval():

@@ -50,7 +50,7 @@ def aligned(size: int, dtype: np.dtype[Any]) -> _Host:
 
 
 def place(array: _Host, like: jax.Array) -> jax.Array:
-    """Put a NumPy array that nobody will change again where `like` lies.
+    """Put a NumPy array that is not changed again on the device of `like`.
 
     It is tied to that device only if `like` is: arrays that are not move freely to a mesh.
     """

@@ -71,7 +71,7 @@ class Tree:
         values : mapping
             New leaves by name.
         others : any
-            What stands for leaves without a new one.
+            What replaces leaves without a new one.
         keep : bool
             Let those stay as they are instead.
         """
@@ -101,7 +101,7 @@ def leaves_of_masks(masks: Any) -> dict[str, Any]:
     Raises
     ------
     MaskError
-        If it is what a pruning returned, or a list stands for an array (a ValueError).
+        If it is what a pruning returned, or holds a list in place of an array (a ValueError).
 
     Notes
     -----

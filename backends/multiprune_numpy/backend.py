@@ -35,7 +35,7 @@ class NumpyBackend:
         return tensor.dtype.name
 
     def flat(self, tensor: _Array, start: int, stop: int) -> _Array:
-        """Return a run of entries in row-major order; copies no more than the rows it lies in."""
+        """Return a run of entries in row-major order; copies no more than the rows that hold it."""
         if tensor.flags.c_contiguous:
             return tensor.reshape(-1)[start:stop]
         inner = tensor[0].size

@@ -72,7 +72,7 @@ class TorchBackend:
         return str(tensor.dtype).removeprefix("torch.")
 
     def flat(self, tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-        """Return a run of entries in row-major order; copies no more than the rows it lies in."""
+        """Return a run of entries in row-major order; copies no more than the rows that hold it."""
         if is_sharded(tensor):
             raise LayoutError(
                 f"a tensor placed as {list(tensor.placements)} was given. Rule: sharded parameters "  # type: ignore[attr-defined]

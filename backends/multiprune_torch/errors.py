@@ -83,6 +83,6 @@ class ProcessesError(MultipruneError, RuntimeError):
 
 
 class UndoError(MultipruneError, RuntimeError):
-    """A pruning in place is taken back whose dense values nobody kept."""
+    """A pruning in place is taken back, but its dense values were not kept."""
 
     kind = "state"

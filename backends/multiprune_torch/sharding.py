@@ -1,6 +1,6 @@
 """One process or many: what differs where a parameter is sharded, asked in one place.
 
-No tensor is sharded before somebody has loaded ``torch.distributed.tensor``. Until then one process
+No tensor is sharded before ``torch.distributed.tensor`` is loaded. Until then one process
 has all of everything, and the package `distributed` is not asked. It registers its answers when
 `multiprune_torch` is imported, so whatever loads a pruned model has them.
 """

@@ -41,7 +41,7 @@ def load_weights(
     Raises
     ------
     CheckpointError
-        If the checkpoint does not hold together, or ml_dtypes is needed and not installed.
+        If the checkpoint is inconsistent, or ml_dtypes is needed and not installed.
 
     Notes
     -----

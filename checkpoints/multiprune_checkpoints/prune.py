@@ -109,7 +109,7 @@ def prune_checkpoint(
     Raises
     ------
     CheckpointError, OutputError
-        If files do not hold together, or would be overwritten.
+        If files are inconsistent, or would be overwritten.
     ParametersError, DtypeError, MaskError, ScoresError, AmountError, ...
         As in `multiprune.global_unstructured`.
 

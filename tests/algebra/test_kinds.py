@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import multiprune as mp
-from multiprune import errors, packed
+from multiprune import errors, mask_file, packed
 
 KINDS = {
     errors.AmountTypeError: ("amount-type", TypeError),
@@ -79,12 +79,12 @@ def test_many_blocks_of_a_packed_mask():
 
 
 def test_shapes_of_a_mask_file_are_lists_of_integers():
-    tensors, metadata = packed.encode({"é": ((2, 0), b""), "a": ((), b"\x01")})
+    tensors, metadata = mask_file.encode({"é": ((2, 0), b""), "a": ((), b"\x01")})
     assert "é" in metadata["shapes"]
-    assert packed.decode(tensors, metadata) == {"a": ((), b"\x01"), "é": ((2, 0), b"")}
+    assert mask_file.decode(tensors, metadata) == {"a": ((), b"\x01"), "é": ((2, 0), b"")}
     for wrong in ("", '{"é":[2,0.0],"a":[]}', '{"é":[2,-0.5],"a":[]}', '{"é":[-2,0],"a":[]}', "[]"):
         with pytest.raises(packed.MaskFileError, match="shapes"):
-            packed.decode(tensors, metadata | {"shapes": wrong})
+            mask_file.decode(tensors, metadata | {"shapes": wrong})
     without = {name: value for name, value in metadata.items() if name != "shapes"}
     with pytest.raises(packed.MaskFileError, match="shapes"):
-        packed.decode(tensors, without)
+        mask_file.decode(tensors, without)

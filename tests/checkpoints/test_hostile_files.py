@@ -41,7 +41,7 @@ HOSTILE = {
     "long number": (raw_file(b'{"a":' + b"9" * 10_000 + b"}"), "cannot be read"),
     "NaN": (raw_file(b'{"a": NaN}'), "NaN is not JSON"),
     "twice": (raw_file(b'{"a": %s, "a": %s}' % ((json.dumps(tensor()).encode(),) * 2), D), "twice"),
-    "key twice": (raw_file(b'{"a": {"dtype":"F32","dtype":"F32"}}', D), "twice"),
+    "key twice": (raw_file(b'{"a": {"dtype":"F32","dtype":"F32"}}', D), "repeated"),
     "data behind JSON": (raw_file(b"{} {}"), "follows the end"),
     "not an object": (raw_file({"a": 5}, D), "data_offsets"),
     "a field missing": (raw_file({"a": {"dtype": "F32", "shape": [4]}}, D), "data_offsets"),

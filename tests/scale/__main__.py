@@ -33,7 +33,7 @@ def main() -> int:
         for done, number in enumerate(numbers):
             if fault := differs(number):
                 print(f"\n{backend}, case {number}: {fault}")
-                print(_told(backend, options.seed, number))
+                print(_description(backend, options.seed, number))
                 print(f"again: {_again(backend, options.seed, number)}")
                 return 1
             if done % STEP == 0 and time.monotonic() - shown > 1:
@@ -44,7 +44,7 @@ def main() -> int:
         print(f"\r{backend}: {len(numbers):,} cases, seed {options.seed}, 0 differences, "
               f"{seconds:.0f} s")  # fmt: skip
         if options.case is not None:
-            print(_told(backend, options.seed, options.case))
+            print(_description(backend, options.seed, options.case))
     return 0
 
 
@@ -56,7 +56,7 @@ def _law(backend: str, seed: int) -> Callable[[int], str]:
     return lambda number: eager.difference(case_of(seed, number), put)
 
 
-def _told(backend: str, seed: int, number: int) -> str:
+def _description(backend: str, seed: int, number: int) -> str:
     return jitted.told(seed, number) if backend == "jit" else str(case_of(seed, number))
 
 

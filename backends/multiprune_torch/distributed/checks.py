@@ -184,7 +184,7 @@ def line_of(place: Place) -> str:
 
 
 def _holder(module: nn.Module, name: Any) -> nn.Module:
-    """Return the module in which a name stands, as far as it leads somewhere."""
+    """Return the module that has a name, as far as the name leads somewhere."""
     try:
         return locate(module, name)[0]
     except MultipruneError:

@@ -21,7 +21,7 @@ _shared: WeakKeyDictionary[nn.Module, list[Any]] = WeakKeyDictionary()
 
 
 def fsdp_state(module: nn.Module, name: str) -> Any:
-    """Return what FSDP2 knows of a parameter that stands in a module by this name; else None."""
+    """Return what FSDP2 knows of the parameter of this name in a module; else None."""
     for state in _states(module):
         if state._module_info.param_name == name:
             return state
@@ -39,7 +39,7 @@ def places_of(state: Any) -> list[tuple[nn.Module, str]]:
 
 
 def follow_names(module: nn.Module) -> None:
-    """Tell FSDP2 by what names its parameters stand in a module now, after they were renamed.
+    """Tell FSDP2 the names of its parameters in a module, after they were renamed.
 
     A model that is pruned before ``fully_shard`` is managed by the name ``name_orig``; it goes back
     to `name` when its pruning ends.

@@ -46,7 +46,7 @@ def prune_by_mask(
         shard = shard_of(processes, Call(None, [place], None, [dtype]), 0)
         mask = as_mask(mask)
         part = _part(place, shard, mask)
-        agreed["the mask"] = _told(mask)
+        agreed["the mask"] = _description(mask)
         entries = ShardedEntries([replace(shard, prior=part)])
         ready = make_ready(place, part, dtype, keep_dense=keep_dense)
     entries.own(processes.minimum([shard.layout.copy]), None)
@@ -54,7 +54,7 @@ def prune_by_mask(
     install_all(processes, [ready], [shard], entries.owned)
 
 
-def _told(mask: torch.Tensor) -> str:
+def _description(mask: torch.Tensor) -> str:
     """Describe a mask so that all processes describe one that is whole alike."""
     if is_sharded(mask):
         return "cut as the parameter"

@@ -42,7 +42,7 @@ class InPlace:
     Attributes
     ----------
     module, name
-        Where it stands; the mask is the buffer ``name_mask``.
+        Of the parameter; the mask is the buffer ``name_mask``.
     places : list of (nn.Module, str)
         Every module that shares the parameter, and its name there.
     parameter : nn.Parameter
@@ -60,7 +60,7 @@ class InPlace:
         self.loading = module.register_load_state_dict_post_hook(self._loaded)
 
     def take(self) -> None:
-        """Put the hooks on the parameter that stands in the module now."""
+        """Put the hooks on the parameter that the module holds now."""
         parameter = self.module._parameters[self.name]
         assert parameter is not None
         self.parameter = parameter
@@ -72,7 +72,7 @@ class InPlace:
     def follow(self) -> None:
         """Take the parameter that was loaded in the place of the one known, if one was."""
         parameter = self.module._parameters.get(self.name)
-        # A plain one stands there only while FSDP2 has it unsharded.
+        # It holds a plain one only while FSDP2 has it unsharded.
         if parameter is not self.parameter and is_sharded(parameter):
             self._leave()
             self.take()

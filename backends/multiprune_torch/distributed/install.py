@@ -35,7 +35,7 @@ class Ready:
     ----------
     place : Place
     mask : torch.Tensor
-        As it will stand in the module.
+        As the module will hold it.
     part : torch.Tensor of bool
         This process's part of it.
     in_place : bool
@@ -82,7 +82,7 @@ def make_ready(
     part : torch.Tensor of bool
         This process's part of the mask.
     dtype : torch.dtype
-        Of the mask where it stands beside ``name_orig``.
+        Of the mask where it is kept beside ``name_orig``.
     keep_dense : bool
         Keep the values that are pruned in place, for `undo`.
     """

@@ -1,4 +1,4 @@
-"""Whether replicas are equal, told by one number for each.
+"""Whether replicas are equal, by one checksum each.
 
 Clause SHARD-03.
 """

@@ -1,6 +1,6 @@
 """Where a mask is kept in a module, and how its pruned value is read.
 
-A pruned parameter `name` stands as the parameter `name_orig` (the same object) and the buffer
+A pruned parameter `name` is held as the parameter `name_orig` (the same object) and the buffer
 `name_mask`. The name itself is not a stored tensor: whoever reads ``module.name`` gets the current
 original under the current mask, in or out of a forward. `PrunedBuffers` answers for it, since
 ``nn.Module`` asks its buffers for names that are no attributes; so the module keeps its class, can

@@ -35,7 +35,7 @@ from multiprune_torch.request.pruned import is_binary
 from multiprune_torch.request.scores import check_rankable, check_table, match_scores
 from multiprune_torch.sharding import storage
 
-__all__ = ["prune_globally", "without_defaults"]
+__all__ = ["OF_ONE", "prune_globally", "without_defaults"]
 
 _OURS: dict[Any, Any] = {
     torch_prune.L1Unstructured: L1Unstructured,
@@ -46,7 +46,11 @@ _OURS: dict[Any, Any] = {
 _WHERE = (
     "scope", "dim", "keep_at_least", "prune_at_most", "prune_at_least", "allocation",
 )  # fmt: skip
-_DEFAULTS = {"scope": "global", "keep_dense": False}
+OF_ONE: dict[str, Any] = {
+    "sparsity": None, "seed": None, "mask_dtype": None, "keep_dense": False, "process_group": None,
+}  # fmt: skip
+"""Options of every function, and their defaults."""
+_OF_MANY = OF_ONE | dict.fromkeys((*_WHERE, "amount")) | {"scope": "global"}
 
 
 def prune_globally(
@@ -68,7 +72,7 @@ def prune_globally(
     """
     if isinstance(pruning_method, type):
         pruning_method = _OURS.get(pruning_method, pruning_method)
-    kwargs, keywords = without_defaults(**kwargs), _keywords(pruning_method)
+    kwargs, keywords = without_defaults(kwargs, _OF_MANY), _keywords(pruning_method)
     where = {n: kwargs.pop(n) for n in _WHERE if n in kwargs and n not in keywords}
     takes_group, keep_dense = "process_group" in keywords, kwargs.pop("keep_dense", False)
     pairs = list(parameters) if isinstance(parameters, Iterator) else parameters
@@ -112,12 +116,9 @@ def prune_globally(
     return ranked.plan.report([0] * len(places), name)
 
 
-def without_defaults(**options: Any) -> dict[str, Any]:
-    """Return the options that were given: a method of the user's may take its own.
-
-    None is the default of all but those in `_DEFAULTS`.
-    """
-    return {name: v for name, v in options.items() if v is not _DEFAULTS.get(name)}
+def without_defaults(options: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given: a method of the user's may take its own."""
+    return {n: v for n, v in options.items() if n not in defaults or v is not defaults[n]}
 
 
 def _read(

@@ -13,7 +13,7 @@ from torch import nn
 from multiprune.errors import PruningTypeError
 from multiprune_torch.distributed.given_mask import prune_by_mask
 from multiprune_torch.hooks.methods import CustomFromMask
-from multiprune_torch.models.global_pruning import prune_globally, without_defaults
+from multiprune_torch.models.global_pruning import OF_ONE, prune_globally, without_defaults
 from multiprune_torch.sharding import storage
 
 __all__ = ["prune_parameter"]
@@ -40,7 +40,7 @@ def prune_parameter(
     nn.Module
         The module, changed in place.
     """
-    options = without_defaults(**options)
+    options = without_defaults(options, OF_ONE)
     group = options.get("process_group")
     processes = storage(group).processes_of([(module, name)], group, plain=False)
     if processes is None:

@@ -83,7 +83,7 @@ def select(
                 continue
             if not is_selected(full, include, exclude):
                 continue
-            # A lazy one has no dimensions yet; whoever prunes it is told so.
+            # A lazy one has no dimensions yet; pruning it raises an error.
             if is_lazy(parameter) or (where(full, parameter) if where else parameter.dim() >= 2):
                 selected[full] = (module, name)
     return [selected[full] for full in sorted(selected)]

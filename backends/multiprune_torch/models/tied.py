@@ -1,4 +1,4 @@
-"""Parameters that several modules share, and those of them that nobody listed.
+"""Parameters that several modules share, and those of them that were not listed.
 
 Clauses: DEV-11, DEV-12.
 """

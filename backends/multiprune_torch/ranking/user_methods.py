@@ -45,7 +45,7 @@ def is_overridden(method: Any) -> bool:
 
 
 def is_patched(method: Any) -> bool:
-    """Whether somebody replaced `compute_mask` on the torch class that a method subclasses."""
+    """Whether `compute_mask` was replaced on the torch class that a method subclasses."""
     kind = _own_kind(method)
     return kind is not None and _OWN[kind][1].compute_mask is not _OWN[kind][2]
 

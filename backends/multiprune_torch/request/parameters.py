@@ -63,7 +63,7 @@ class Place:
 
     @property
     def stored(self) -> str:
-        """The name by which its values stand in the module now."""
+        """The name under which the module holds its values now."""
         return self.name if self.hook is None else self.name + "_orig"
 
     @property

@@ -35,7 +35,7 @@ def check_model(model: Any) -> None:
 
 
 def not_found(module: nn.Module, name: str) -> Exception:
-    """Return the error that says what stands in the place of a parameter."""
+    """Return the error that says what the module has instead of a parameter."""
     where = f"{name!r} of {kind_of(module)}"
     if name in module._parameters:
         return NoParameterError(

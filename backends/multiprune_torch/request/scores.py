@@ -83,7 +83,7 @@ def check_table(scores: Any) -> None:
 
 
 def _known_as(key: Any) -> Any:
-    """Return how a key of the scores is told from others: by its module, wherever a name leads."""
+    """Return how a key of the scores is identified: by its module, wherever a name leads."""
     try:
         module, name = locate(*key) if is_pair(key) else (None, None)
     except MultipruneError:
@@ -118,7 +118,7 @@ def check_scores(place: Place, scores: Any) -> torch.Tensor:
         raise ScoresShapeError(
             f"importance_scores of {place} should have the same shape as the parameter, got "
             f"{tuple(tensor.shape)} vs {tuple(place.orig.shape)} [SCORE-02]. Give each entry "
-            "its score where it stands."
+            "its score at the same place."
         )
     return tensor.detach()
 

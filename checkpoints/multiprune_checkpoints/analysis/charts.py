@@ -110,7 +110,7 @@ def chart_checkpoint(
 
     Notes
     -----
-    Clauses FILE-06, MASK-04. Weights are told apart to a fifth of a percent of their value.
+    Clauses FILE-06, MASK-04. Weights are distinguished to a fifth of a percent of their value.
     """
     include, exclude = as_patterns(include, "include"), as_patterns(exclude, "exclude")
     with ExitStack() as stack:

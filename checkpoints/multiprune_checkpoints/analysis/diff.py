@@ -117,7 +117,7 @@ def diff_checkpoints(
     Raises
     ------
     CheckpointError
-        If one does not hold together.
+        If one is inconsistent.
     """
     progress = progress or Silent()
     with open_checkpoint(a) as one, open_checkpoint(b) as two:
@@ -195,7 +195,7 @@ def verify_checkpoint(
     Raises
     ------
     CheckpointError, MaskFileError, MaskShapeError
-        If the checkpoint or the masks do not hold together, or do not fit.
+        If the checkpoint or the masks are inconsistent, or do not fit.
 
     Notes
     -----

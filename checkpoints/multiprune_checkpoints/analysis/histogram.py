@@ -23,7 +23,7 @@ _SINGLE = format_of("float32")
 _DIGIT = 18
 """Leading bits that are counted: values are told apart down to a fifth of a percent."""
 _BINS = 161
-"""An odd number, so that zero lies in the middle of a bin."""
+"""An odd number, so that zero is in the middle of a bin."""
 _SHOWN = 0.999
 _ROUNDED = 2.0**-9
 """Half of what a bfloat16 is away from the next one, relative to it."""
@@ -43,7 +43,7 @@ class Histogram:
         How many lie beyond the edges.
     zeros_only : bool
         Whether what is pruned was zero already: then its former values are not known, and it
-        stands in no bin.
+        falls in no bin.
     """
 
     edges: list[float]
@@ -121,7 +121,7 @@ def _reach(counts: _Array, lower: _Array) -> float:
 def _rebin(counts: _Array, lower: _Array, edges: _Array) -> list[int]:
     """Share counters out to bins; one that an edge cuts goes to both sides by its parts.
 
-    A bfloat16 stands for all numbers that are rounded to it: its counter is as wide as that, or
+    A bfloat16 represents all numbers that are rounded to it: its counter is as wide as that, or
     bins would hold one of them or two by turns; but no wider, for a gap is a gap.
     """
     filled = np.flatnonzero((counts > 0) & np.isfinite(lower[:-1]) & np.isfinite(lower[1:]))

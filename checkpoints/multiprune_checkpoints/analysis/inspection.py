@@ -120,7 +120,7 @@ def inspect_checkpoint(
     Raises
     ------
     CheckpointError
-        If the checkpoint does not hold together.
+        If the checkpoint is inconsistent.
     """
     progress = progress or Silent()
     include, exclude = as_patterns(include, "include"), as_patterns(exclude, "exclude")

@@ -1,4 +1,4 @@
-"""What prune has written to the metadata of a file, read back. A stranger may have made it.
+"""What prune has written to the metadata of a file, read back. The file may have another origin.
 
 What cannot be understood counts as not there: nothing but a caption depends on it.
 """

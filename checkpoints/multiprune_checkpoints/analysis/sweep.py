@@ -37,7 +37,7 @@ class SweepRow:
     ties : int or None
         How many entries have that score; None where it is known but for its last bits.
     pruned : dict of int
-        How many entries of each tensor would go.
+        How many entries of each tensor would be pruned.
     exact : bool
         Whether all this is exact.
     """

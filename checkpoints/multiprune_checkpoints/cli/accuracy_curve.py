@@ -1,4 +1,4 @@
-"""A curve of accuracy against sparsity that somebody measured, read from CSV or JSON."""
+"""A measured curve of accuracy against sparsity, read from CSV or JSON."""
 
 from __future__ import annotations
 

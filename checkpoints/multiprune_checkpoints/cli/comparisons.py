@@ -89,7 +89,7 @@ def compare(
     amount
         How many entries are pruned (1000), or the fraction of them (0.8).
     sparsity
-        The fraction of all entries that goes, instead of --amount.
+        Target fraction of all entries, instead of --amount.
     include
         Shell pattern of names that are pruned; give it as often as you like.
     exclude

@@ -100,7 +100,7 @@ def _sayings(portrait: Charts, curve: Curve | None) -> dict[str, tuple[str, str]
     texts = {
         "sparsity": (
             f"Bars: how much of each of {len(report.tensors)} tensors is pruned, in the order of "
-            f"the network; {len(report.collapsed)} collapsed. The numbers stand in the table.",
+            f"the network; {len(report.collapsed)} collapsed. The numbers are in the table.",
             "In the order of the network. The line is the sparsity of all tensors together.",
         )
     }

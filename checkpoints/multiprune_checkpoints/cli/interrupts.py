@@ -1,4 +1,4 @@
-"""The wish to stop, from Ctrl-C or the system, told to every thread."""
+"""A request to stop, from Ctrl-C or the system, passed on to every thread."""
 
 from __future__ import annotations
 

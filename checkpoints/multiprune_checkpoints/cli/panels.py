@@ -117,7 +117,7 @@ def weights(axes: Axes, portrait: Charts) -> None:
 
 
 def accuracy(axes: Axes, curve: Curve, report: Report) -> None:
-    """Draw what pruning costs, as it was measured by somebody else."""
+    """Draw what pruning costs, as the user measured it."""
     for number, (name, values) in enumerate(curve.series.items()):
         colour, marker, line = _LOOKS[number % len(_LOOKS)]
         look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": line}

@@ -1,4 +1,4 @@
-"""The progress bar, on a terminal only; and where a run is told to stop."""
+"""The progress bar, on a terminal only; and where a run is asked to stop."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def check_output(path: Path, inputs: list[Path]) -> None:
 
 
 def _read(path: Path) -> PrunedCheckpoint:
-    """Read what prune --report wrote; somebody may have written it anew."""
+    """Read what prune --report wrote; it may have been edited since."""
     from multiprune_checkpoints import CheckpointError, PrunedCheckpoint
 
     with path.open("rb") as file:

@@ -61,7 +61,7 @@ def show_inspection(found: Inspection) -> None:
 
 def _show_sweep(found: Inspection) -> None:
     sizes = {t.name: t.size for t in found.tensors}
-    print("\nHow much of each tensor would go:")
+    print("\nHow much of each tensor would be pruned:")
     rows = [
         (
             name,

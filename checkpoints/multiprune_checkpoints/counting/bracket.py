@@ -47,7 +47,7 @@ class Window:
         How many entries come before the one that is looked for.
     counts : int64 array, shape (bins,)
         At the digit of that entry counters and running totals are exact. Other entries with lower
-        digits may stand in lower bins than their own, others in higher ones.
+        digits may fall in lower bins than their own, others in higher ones.
     low : int
         The first digit of `rows`.
     rows : int32 array, shape (runs, digits), or None

@@ -200,7 +200,7 @@ class _FileCounting(Counting):
         known = self.near.ties() if self.near else None
         if known is None:
             return self._count_tied(threshold, prefix, shift, width, first, last)
-        # The counters of runs say in which to look; what lies behind it, nobody asks for.
+        # The counters of runs say in which to look; what lies behind it is not asked for.
         (ties, run), step = known, self.backend.block_size
         begin, end = first // step, min(-(-last // step), len(ties))
         if 1 << shift >= step:

@@ -41,7 +41,7 @@ class Checkpoint:
     path : Path
         The file, or the index of its shards.
     is_folder : bool
-        Whether the user named a folder or an index, so that what lies beside belongs to it.
+        Whether the user named a folder or an index, so that the files beside it belong to it.
     files : list of SourceFile
     tensors : dict of Stored
         By name, in the order of the files.
@@ -100,7 +100,7 @@ class Checkpoint:
 
 
 def locate(path: Path) -> Path:
-    """Return the file that a folder stands for: its index, or the only checkpoint in it.
+    """Return the file that a folder names: its index, or the only checkpoint in it.
 
     Raises
     ------

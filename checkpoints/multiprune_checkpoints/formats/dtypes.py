@@ -49,7 +49,7 @@ BITS = _SUB_BYTE | {
     if name not in ("bfloat16",) and not name.startswith("float8")
 }
 BITS |= {code: 16 if code == "BF16" else 8 for code in CODES if code not in BITS}
-"""How many bits an entry takes, by code; of a code that is not here nobody knows."""
+"""How many bits an entry takes, by code; unknown codes are not listed."""
 
 
 def is_float(name: str) -> bool:

@@ -30,7 +30,7 @@ def pairs(text: bytes, start: int, where: str) -> Iterator[tuple[str, int, int]]
     text : bytes
         All of the JSON.
     start : int
-        Where the object's brace stands.
+        Where the object's brace is.
     where : str
         What is read, for messages.
 
@@ -38,7 +38,7 @@ def pairs(text: bytes, start: int, where: str) -> Iterator[tuple[str, int, int]]
     ------
     key : str
     start, stop : int
-        Where the value stands: a string, a number, or an object or array that nests no further
+        Where the value is: a string, a number, or an object or array that nests no further
         (of an object that holds strings with braces only the start is right; see `strings`).
 
     Raises
@@ -104,7 +104,7 @@ def value(text: bytes, where: str) -> Any:
 def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(items)
     if len(mapping) != len(items):
-        raise ValueError(f"a key stands twice among {[key for key, _ in items][:10]}")
+        raise ValueError(f"a key is repeated among {[key for key, _ in items][:10]}")
     return mapping
 
 

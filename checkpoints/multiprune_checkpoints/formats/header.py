@@ -1,6 +1,6 @@
 """The header of a safetensors file. Bytes ↔ a checked list of tensors; opens nothing.
 
-A header comes from strangers: every number in it is checked against the file's size and against
+A header is untrusted input: every number in it is checked against the file's size and against
 the others before anybody allocates or seeks by it.
 """
 

@@ -95,7 +95,7 @@ def _is_array(member: Member) -> bool:
 
 
 def _is_plain(member: Member, head: tuple[Any, ...] | None) -> bool:
-    """Whether an array can be read where it lies."""
+    """Whether an array can be read in place."""
     return head is not None and not (head[1] and sum(n > 1 for n in head[0]) > 1)
 
 

@@ -50,7 +50,7 @@ def open_safetensors(path: Path, number: int = 0) -> tuple[SourceFile, list[Stor
     Raises
     ------
     CheckpointError
-        If the header does not hold together.
+        If the header is inconsistent.
     """
     source = SourceFile(path)
     try:

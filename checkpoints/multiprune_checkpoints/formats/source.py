@@ -62,7 +62,7 @@ class FileLayout(Protocol):
         """Where the part begins that an output shares with its input, pruned entries apart."""
 
     def head(self, provenance: Mapping[str, str]) -> bytes:
-        """Return what stands before that part in an output; as long for texts as long."""
+        """Return what precedes that part in an output; its length is that of the texts."""
 
     def finish(self, target: int, changed: list[Stored]) -> None:
         """Mend what depends on the bytes of `changed` tensors in the file `target`."""
@@ -112,7 +112,7 @@ def read_exactly(descriptor: int, start: int, stop: int, where: str) -> bytes:
     Raises
     ------
     CheckpointError
-        If it ends before, because somebody shortened it meanwhile.
+        If it ends before, because it was shortened meanwhile.
     """
     block = os.pread(descriptor, stop - start, start)
     while len(block) < stop - start:  # a system may return less at a time
@@ -120,7 +120,7 @@ def read_exactly(descriptor: int, start: int, stop: int, where: str) -> bytes:
         if not more:
             raise CheckpointError(
                 f"{where} ends at byte {start + len(block):,}, though {stop:,} were there. It was "
-                "changed while it was read. Do it again when nobody writes to it."
+                "changed while it was read. Try again when no other program writes to it."
             )
         block += more
     return block

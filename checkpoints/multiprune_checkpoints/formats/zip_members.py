@@ -125,7 +125,7 @@ def _check_directory(source: SourceFile) -> None:
     if tail[at - 20 : at - 16] == _LOCATOR:
         (record,) = struct.unpack_from("<Q", tail, at - 12)
         if record > source.size - 56:
-            raise ValueError("its directory lies behind its end")
+            raise ValueError("its directory begins after its end")
         raw = source.read(record, record + 56)
         if raw[:4] == _END64:
             (size,) = struct.unpack_from("<Q", raw, 40)

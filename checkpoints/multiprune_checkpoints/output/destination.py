@@ -139,12 +139,12 @@ def _close_journal(folder: Path) -> None:
 def check_folder(source: Path, target: Path, also: Collection[str] = ()) -> None:
     """Refuse a target that is not a folder of its own, or holds what would be lost.
 
-    What has a name that stands in `source` or `also` is an older output.
+    What has a name that is also in `source` or `also` is an older output.
     """
     inside, home = target.resolve(), source.resolve()
     if inside == home or home in inside.parents or inside in home.parents:
         raise OutputError(
-            f"{target} is, holds or lies in the folder of the input, {source}. Rule: the output "
+            f"{target} is, holds or is in the folder of the input, {source}. Rule: the output "
             "is a folder of its own. Name another, or say --in-place."
         )
     if not target.exists():
@@ -159,7 +159,7 @@ def check_folder(source: Path, target: Path, also: Collection[str] = ()) -> None
 
 
 def copy_others(source: Path, target: Path, written: Collection[str]) -> None:
-    """Copy what else lies in the input's folder: configuration, tokenizers, the index."""
+    """Copy what else is in the input's folder: configuration, tokenizers, the index."""
     for path in sorted(source.iterdir()):
         if path.name in written or path.name.endswith((".multiprune.tmp", ".multiprune.old")):
             continue
