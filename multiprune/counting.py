@@ -8,18 +8,18 @@ Clauses: RANK-03, MASK-01.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from multiprune._array import Array
 from multiprune.backend import Backend
 from multiprune.blocks import Block, Share, share_out
+from multiprune.column import Column
 from multiprune.cut import Cut
 from multiprune.digits import digit_bits_for, digit_of
 from multiprune.near import Near
 from multiprune.search import Ask, Rows, Sum, find_cuts
 
-__all__ = ["Column", "Counting"]
+__all__ = ["Counting"]
 
 _SMALL = 1 << 16
 """Below this many entries wide digits cost more than the passes that they save."""
@@ -28,35 +28,6 @@ _SMALL = 1 << 16
 # was freed before: a fifth of the time, and up to a half of a pass, for the blocks below. These are
 # never touched.
 bytes(31 << 20)
-
-
-@dataclass(frozen=True)
-class Column:
-    """One tensor of a ranking.
-
-    Attributes
-    ----------
-    size : int
-        How many entries it has.
-    offset : int
-        Position of its first entry among all.
-    keys : callable
-        ``keys(start, stop)`` returns the keys of these entries, 1-D.
-    alive : callable, optional
-        ``alive(start, stop)`` returns True where an entry is unpruned; None if all are.
-    positions : callable, optional
-        ``positions(indices)`` returns the positions of entries of this column, for a shard whose
-        entries are not consecutive in its tensor. None if they follow `offset`.
-    pool : int
-        Among which entries it is ranked.
-    """
-
-    size: int
-    offset: int
-    keys: Callable[[int, int], Array]
-    alive: Callable[[int, int], Array] | None = None
-    positions: Callable[[Array], Array] | None = None
-    pool: int = 0
 
 
 class Counting:
@@ -111,7 +82,9 @@ class Counting:
             alive = None if column.alive is None else column.alive(start, stop)
             keys, prefix = column.keys(start, stop), prefixes[column.pool]
             if shift_in_key or self._near is None or self._near.full:
-                return digit_of(keys, alive, prefix, shift_in_key, width, self.key_bits, backend)
+                return digit_of(
+                    keys, alive, prefix, shift_in_key, width, self.key_bits, backend.as_integers
+                )
             chosen = keys >> width == prefix
             if alive is not None:
                 chosen &= alive
@@ -134,7 +107,9 @@ class Counting:
                 continue
             for ties in self._near.tied(pool, prefix >> known):
                 place = prefix & ((1 << known) - 1)
-                digits = digit_of(ties, None, place, shift, width, size.bit_length(), backend)
+                digits = digit_of(
+                    ties, None, place, shift, width, size.bit_length(), backend.as_integers
+                )
                 rows[pool] += backend.bincount(digits, 1 << width)
         return [row.cumsum() for row in rows]
 
@@ -203,7 +178,7 @@ class Counting:
             tied &= column.alive(start, stop)
         positions = _positions(column, self.backend.where(tied) + start)
         bits = self.size.bit_length()
-        return digit_of(positions, None, prefix, shift, width, bits, self.backend)
+        return digit_of(positions, None, prefix, shift, width, bits, self.backend.as_integers)
 
     def _count(
         self, columns: Sequence[Column], digits: Callable[[Column, int, int], Array], bins: int

@@ -5,8 +5,9 @@ Clause: RANK-03.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from multiprune._array import Array
-from multiprune.backend import Backend
 
 __all__ = ["digit_bits_for", "digit_of"]
 
@@ -23,9 +24,12 @@ def digit_of(
     shift: int,
     width: int,
     bits: int,
-    backend: Backend,
+    as_integers: Callable[[Array, Array], Array],
 ) -> Array:
-    """Return one digit of live keys that start with `prefix`; of others, nothing or 2**width up."""
+    """Return one digit of live keys that start with `prefix`; of others, nothing or 2**width up.
+
+    `as_integers` is that of the backend; see `multiprune.backend.Backend`.
+    """
     if shift + width < bits:
         chosen = keys >> (shift + width) == prefix
         if alive is not None:
@@ -37,7 +41,7 @@ def digit_of(
     if 8 * keys.dtype.itemsize == bits:
         return digits[alive]
     # There is room above the digit: marking pruned entries is ten times faster than selecting.
-    marks = backend.as_integers(~alive, keys)
+    marks = as_integers(~alive, keys)
     marks <<= width
     marks |= digits
     return marks

@@ -17,7 +17,7 @@ from multiprune._array import Array
 from multiprune.amount import Target
 from multiprune.backend import Backend
 from multiprune.blocks import Block, share_out
-from multiprune.counting import Column
+from multiprune.column import Column
 from multiprune.cut import Cut
 from multiprune.question import count_in
 from multiprune.scope import Scope

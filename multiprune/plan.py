@@ -14,9 +14,10 @@ from typing import Any
 from multiprune._array import Array, dtype_name, namespace_of
 from multiprune.backend import Backend, Engine, RanksItself
 from multiprune.bounds import Bounds
+from multiprune.column import Column
 from multiprune.comparing import Comparing, compared, positions_of
 from multiprune.comparing_local import ComparedGroups, ComparedRows
-from multiprune.counting import Column, Counting
+from multiprune.counting import Counting
 from multiprune.cut import Cut
 from multiprune.local import Local
 from multiprune.methods import PruningMethod

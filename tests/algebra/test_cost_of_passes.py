@@ -7,7 +7,8 @@ import pytest
 from multiprune_numpy import backend
 
 from multiprune import blocks
-from multiprune.counting import Column, Counting
+from multiprune.column import Column
+from multiprune.counting import Counting
 from multiprune.cut import Cut
 
 KIND = type(backend)

@@ -12,7 +12,7 @@ from multiprune_checkpoints.counting import bracket, entries
 from multiprune_checkpoints.counting.bracket import count_near
 from multiprune_conformance import oracle
 
-from multiprune.counting import Column
+from multiprune.column import Column
 
 STEP = 64
 

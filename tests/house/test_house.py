@@ -91,6 +91,28 @@ def test_no_room_imports_upwards_or_in_a_circle(folder):
         check_order(floors)
 
 
+@pytest.mark.parametrize("folder", PACKAGES)
+def test_there_are_at_most_eight_floors(folder):
+    """Of folders, and of files in each folder: what is looked at together can be learned."""
+    graph = import_graph(ROOT / folder)
+    groups: dict[str, dict[str, set[str]]] = {}
+    for name, below in graph.items():
+        groups.setdefault(name.rpartition(".")[0], {})[name] = below
+    for floors in (folders_of(graph), *groups.values()):
+        assert count_floors(floors) <= 8
+
+
+def count_floors(graph: dict[str, set[str]]) -> int:
+    known: dict[str, int] = {}
+
+    def floor(name: str) -> int:
+        if name not in known:
+            known[name] = 1 + max((floor(n) for n in graph[name] if n in graph), default=0)
+        return known[name]
+
+    return max(map(floor, graph))
+
+
 def import_graph(package: Path) -> dict[str, set[str]]:
     """Each file by its dotted name, with those of the same package that it imports."""
     files = {

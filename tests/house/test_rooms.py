@@ -36,14 +36,6 @@ def test_hooks_know_nothing_of_processes_and_distributed_knows_hooks():
         assert "distributed" not in rooms()[room], room
 
 
-def test_there_are_at_most_eight_floors():
-    @cache
-    def floor(room):
-        return 1 + max(map(floor, rooms()[room]), default=0)
-
-    assert max(map(floor, rooms())) <= 8
-
-
 PASSED = """
 import sys
 from pathlib import Path

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from multiprune.backend import Engine
-from multiprune.counting import Column, Counting
+from multiprune.column import Column
+from multiprune.counting import Counting
 from multiprune.digits import digit_bits_for
 from multiprune.draws import draws_at
 from multiprune.keys import promote

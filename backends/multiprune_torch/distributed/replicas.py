@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from multiprune.counting import Column
+from multiprune.column import Column
 from multiprune_torch.backend import backend
 
 __all__ = ["WORD", "checksum_of"]

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from multiprune.counting import Column
+from multiprune.column import Column
 from multiprune.draws import draws
 from multiprune_torch.backend import TorchBackend
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from multiprune.counting import Column
+from multiprune.column import Column
 
 __all__ = ["Window", "count_near"]
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from multiprune_numpy.backend import NumpyBackend
 
 from multiprune.backend import Engine
-from multiprune.counting import Column, Counting
+from multiprune.column import Column
+from multiprune.counting import Counting
 from multiprune.draws import draws
 from multiprune.local import Local
 from multiprune.methods import PruningMethod

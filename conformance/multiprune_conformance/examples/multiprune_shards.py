@@ -11,7 +11,8 @@ import numpy as np
 from multiprune_numpy import backend
 
 import multiprune
-from multiprune.counting import Column, Counting
+from multiprune.column import Column
+from multiprune.counting import Counting
 from multiprune.cut import Cut
 from multiprune.draws import draws_at
 from multiprune.plan import Plan, plan
