@@ -9,8 +9,8 @@ import pytest
 from launch import HERE, torchrun
 
 RUNS = {
-    "cases": ["layouts", "verbs", "singles", "scopes", "traffic", "files"],
-    "lives": ["presharded", "lives"],
+    "cases": ["layouts", "verbs", "one_parameter", "scopes", "traffic", "files"],
+    "life": ["pruned_before_sharding", "life_cycle"],
     "training": ["failures", "training", "checkpoints"],
 }
 """Starting processes takes longer than most cases: many share a run, none of more than minutes."""
