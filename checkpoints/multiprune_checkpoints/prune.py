@@ -26,7 +26,7 @@ from multiprune_checkpoints.formats.select import select
 from multiprune_checkpoints.formats.source import write_all
 from multiprune_checkpoints.masks import open_masks
 from multiprune_checkpoints.method import method_of
-from multiprune_checkpoints.output.copy import copy_pruned
+from multiprune_checkpoints.output.copy import check_counts, copy_pruned
 from multiprune_checkpoints.output.destination import Destination, recover
 from multiprune_checkpoints.output.masks import MaskOutput
 from multiprune_checkpoints.progress import Progress
@@ -212,6 +212,8 @@ def _write(
     with ThreadPoolExecutor(min(2, len(files))) as pool:
         done = list(pool.map(copy, range(len(files))))
     pruned = {number: count for _, counts in done for number, count in counts.items()}
+    counts = [pruned[number] for number in range(len(plan.tensors))]
+    check_counts(plan, counts)
     digest = sink.finish()
     for number, (source, (sha256, _)) in enumerate(zip(files, done, strict=True)):
         if goal is not None:
@@ -219,7 +221,6 @@ def _write(
             write_all(descriptor, source.layout.head(provenance(sha256, digest)), 0)
             source.layout.finish(descriptor, [tensor for _, tensor in places[number]])
     names = {tensor.name for tensor in plan.tensors}
-    counts = [pruned[number] for number in range(len(plan.tensors))]
     report = plan.report(counts, method)
     outcome = PrunedCheckpoint(
         report,

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from multiprune_checkpoints.counting.entries import FilePlan
+from multiprune_checkpoints.errors import OutputError
 from multiprune_checkpoints.formats.digests import Digest
 from multiprune_checkpoints.formats.source import SourceFile, Stored, write_all
 from multiprune_checkpoints.masks import PackedMasks
 
-__all__ = ["copy_pruned"]
+__all__ = ["check_counts", "check_order", "copy_pruned"]
 
 _BLOCK = 1 << 20
 """Bytes at a time; packed masks ask for a multiple of eight entries."""
@@ -57,9 +58,11 @@ def copy_pruned(
     """
     pruned = {number: 0 for number, _ in places}
     begin = asked = source.layout.data
+    at = 0
     with Digest() as digest:
         for start, stop, number in _blocks(source.size, places, plan):
-            raw = source.read(start, stop)
+            check_order(source, start, at)
+            raw, at = source.read(start, stop), stop
             digest.update(raw)
             plan.progress.advance(stop - start)
             out: bytes | memoryview = raw
@@ -78,7 +81,24 @@ def copy_pruned(
                 if stop - asked >= _EARLY:
                     _write_out(target, asked + shift, stop - asked)
                     asked = stop
+        check_order(source, source.size, at)
         return source.sha256 or digest.hexdigest(), pruned
+
+
+def check_order(source: SourceFile, start: int, at: int) -> None:
+    """Check that a block follows the one before, so that each byte is written and digested once.
+
+    Raises
+    ------
+    OutputError
+        If it does not (a ValueError); no output is left then.
+    """
+    if start != at:
+        raise OutputError(
+            f"{source.name} was copied up to byte {at:,}, and the next block begins at {start:,}. "
+            "Rule: every byte of the input is read once, in order. This is a fault of multiprune: "
+            "please report it; nothing was written."
+        )
 
 
 def _write_out(descriptor: int, start: int, length: int) -> None:
@@ -88,15 +108,37 @@ def _write_out(descriptor: int, start: int, length: int) -> None:
         os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_DONTNEED)
 
 
+def check_counts(plan: FilePlan, pruned: Sequence[int]) -> None:
+    """Check that as many entries of each pool were pruned as its cut says.
+
+    Raises
+    ------
+    OutputError
+        If not (a ValueError); no output is left then.
+    """
+    kept = [cut.live - cut.count for cut in plan.cuts]
+    for tensor, pool, count in zip(plan.tensors, plan.pools.of, pruned, strict=True):
+        if kept:
+            kept[pool] -= tensor.size - count
+    if any(kept):
+        raise OutputError(
+            f"the masks that were written prune {sum(pruned):,} entries, {abs(sum(kept)):,} other "
+            "than the cut says. Rule: exactly so many are pruned as were asked for [RANK-02]. Did "
+            "the input change meanwhile? Nothing was written."
+        )
+
+
 def _blocks(
     size: int, places: Sequence[tuple[int, Stored]], plan: FilePlan
 ) -> Iterator[tuple[int, int, int | None]]:
     """Cut a file into blocks, in its order: where each lies, and which tensor it is part of."""
     at = 0
-    for number, tensor in sorted(places, key=lambda place: place[1].start):
+    # An empty tensor may share its place with another, and has nothing to be written.
+    held = [(number, tensor) for number, tensor in places if tensor.size]
+    for number, tensor in sorted(held, key=lambda place: place[1].start):
         yield from ((i, j, None) for i, j in _steps(at, tensor.start))
         # Whole rows or groups, and whole bytes of packed masks.
-        unit = max(math.lcm(plan.unit(number), 8) * tensor.itemsize, 1)  # empty ones, too
+        unit = math.lcm(plan.unit(number), 8) * tensor.itemsize
         step = max(_BLOCK // unit, 1) * unit
         yield from ((i, j, number) for i, j in _steps(tensor.start, tensor.stop, step))
         at = tensor.stop
