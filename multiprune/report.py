@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 __all__ = ["COLLAPSE", "Report", "TensorReport"]
 
@@ -166,5 +167,17 @@ class Report:
         return {"sparsity": self.sparsity, "ties": float(self.ties), **known, **each}
 
     def to_json(self) -> str:
-        """Return everything as JSON."""
-        return json.dumps(asdict(self) | {"size": self.size, "pruned": self.pruned}, indent=2)
+        """Return everything as JSON; see `json_values` for what is not finite."""
+        values = asdict(self) | {"size": self.size, "pruned": self.pruned}
+        return json.dumps(json_values(values), indent=2, allow_nan=False)
+
+
+def json_values(item: Any) -> Any:
+    """Return what JSON can hold: a NaN as null, infinities as the texts "inf" and "-inf"."""
+    if isinstance(item, dict):
+        return {key: json_values(value) for key, value in item.items()}
+    if isinstance(item, list | tuple):
+        return [json_values(value) for value in item]
+    if isinstance(item, float) and item - item != 0:
+        return None if item != item else str(item)
+    return item

@@ -147,8 +147,8 @@ def prune_checkpoint(
         **{k: json.dumps(v) for k, v in where.items() if v not in (None, "global")},
         **({"seed": str(seed)} if random else {}),
         **({"signed": "true"} if signed else {}),
-        **({"include": " ".join(include)} if include else {}),
-        **({"exclude": " ".join(exclude)} if exclude else {}),
+        **({"include": json.dumps(include)} if include else {}),
+        **({"exclude": json.dumps(exclude)} if exclude else {}),
         "min_ndim": str(min_ndim),
     }
     request = {**options, "scores": str(scores), "masks": str(masks)}

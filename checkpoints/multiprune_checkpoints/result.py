@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from multiprune.report import Report, TensorReport
+from multiprune.report import Report, TensorReport, json_values
 
 __all__ = ["PrunedCheckpoint"]
 
@@ -51,23 +51,26 @@ class PrunedCheckpoint:
         return {**asdict(self), "report": report}
 
     def to_json(self) -> str:
-        """Return everything as JSON. NaN thresholds are null."""
-        return json.dumps(_no_nan(self.as_dict()), indent=2, ensure_ascii=False, allow_nan=False)
+        """Return everything as JSON; see `multiprune.report.json_values` for what is not finite."""
+        return json.dumps(
+            json_values(self.as_dict()), indent=2, ensure_ascii=False, allow_nan=False
+        )
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> PrunedCheckpoint:
         """Make one of what `as_dict` returned."""
         report = found["report"]
-        tensors = [TensorReport(**{**t, "shape": tuple(t["shape"])}) for t in report["tensors"]]
-        kept = {k: report[k] for k in ("threshold", "ties", "tied_pruned", "method", "scope")}
+        tensors = [
+            TensorReport(
+                **{**t, "shape": tuple(t["shape"]), "threshold": _number(t.get("threshold"))}
+            )
+            for t in report["tensors"]
+        ]
+        kept = {k: report[k] for k in ("ties", "tied_pruned", "method", "scope")}
+        kept["threshold"] = _number(report["threshold"])
         return cls(**{**found, "report": Report(tensors, **kept)})
 
 
-def _no_nan(item: Any) -> Any:
-    if isinstance(item, dict):
-        return {key: _no_nan(value) for key, value in item.items()}
-    if isinstance(item, (list, tuple)):
-        return [_no_nan(value) for value in item]
-    if isinstance(item, float) and item - item != 0:
-        return None if item != item else str(item)
-    return item
+def _number(value: Any) -> Any:
+    """Return a threshold as JSON holds it as a number."""
+    return float(value) if value in ("inf", "-inf") else value

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from itertools import permutations
 
 import numpy as np
 import pytest
 import torch
 from checkpoint_files import encode, write
-from multiprune_checkpoints import OutputError, load_masks, load_weights, prune_checkpoint
+from multiprune_checkpoints import (
+    OutputError,
+    PrunedCheckpoint,
+    chart_checkpoint,
+    load_masks,
+    load_weights,
+    prune_checkpoint,
+)
 from multiprune_checkpoints.output import copy
 from safetensors.numpy import load_file
 
@@ -93,3 +102,35 @@ def test_a_wrong_writer_is_an_error_and_leaves_nothing(fault, tmp_path, monkeypa
     with pytest.raises(OutputError, match=r"Rule: .*[Nn]othing was written"):
         prune_checkpoint(source, target, sparsity=0.8, save_masks=tmp_path / "m")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.safetensors"]
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_an_infinite_threshold_is_written_and_read_back(value, tmp_path):
+    """JSON has no infinity: a report that held one was not read by the command that wrote it."""
+    tensors = {"a": np.full((4, 4), value, np.float32)}
+    source, report = write(tmp_path / "in.safetensors", tensors), tmp_path / "done.json"
+    done = prune_checkpoint(source, tmp_path / "out.safetensors", amount=0.5, signed=True)
+    report.write_text(done.to_json())
+    strict = {"parse_constant": lambda name: pytest.fail(f"{name} is not JSON")}
+    assert PrunedCheckpoint.from_dict(json.loads(report.read_text(), **strict)) == done
+    json.loads(done.report.to_json(), **strict)
+    for command in (["report", str(report)], ["report", str(report), "--json"]):
+        shown = subprocess.run(
+            [sys.executable, "-m", "multiprune_checkpoints", *command],
+            capture_output=True,
+            text=True,
+        )
+        assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout, **strict)["sparsity"] == 0.5
+
+
+@pytest.mark.parametrize("pattern", ["a b*", "a b.weight", '"quoted" *', "é *"])
+def test_patterns_with_spaces_are_remembered(pattern, tmp_path):
+    """Joined by spaces and split again, they meant other tensors."""
+    names = ["a b.weight", '"quoted" weight', "é weight", "b.weight", "b*"]
+    tensors = {name: RNG.standard_normal((8, 4)).astype(np.float32) for name in names}
+    source, target = write(tmp_path / "in.safetensors", tensors), tmp_path / "out.safetensors"
+    done = prune_checkpoint(source, target, amount=0.5, exclude=[pattern, "b.weight"])
+    charts = chart_checkpoint(target)
+    assert [t.name for t in charts.report.tensors] == [t.name for t in done.report.tensors]
+    assert charts.report.size == done.report.size == 32 * 3

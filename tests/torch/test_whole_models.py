@@ -196,3 +196,58 @@ def test_what_is_not_finite_is_counted_wherever_it_stands(dtype, bad):
         prune.global_unstructured([(layer, "weight")], prune.L1Unstructured, amount=3)
         assert prune.report(layer).tensors[0].non_finite == len(places)
         prune.undo(layer)
+
+
+class Tied(nn.Module):
+    def __init__(self, *, names=2):
+        super().__init__()
+        self.embed, self.body = nn.Embedding(40, 8), nn.Linear(8, 8)
+        self.heads = nn.ModuleList(nn.Linear(8, 40, bias=False) for _ in range(names - 1))
+        for head in self.heads:
+            head.weight = self.embed.weight
+
+
+@pytest.mark.parametrize("names", [2, 3])
+def test_a_tied_weight_counts_once_in_the_report(names):
+    """Once per name, 0.5 asked and done was 0.39 reported."""
+    torch.manual_seed(0)
+    model = Tied(names=names)
+    report = prune.prune_model(model, sparsity=0.5)
+    assert report.sparsity == prune.report(model).sparsity == 0.5
+    assert report.size == 40 * 8 + 8 * 8
+    assert [t.name for t in report.tensors] == ["embed.weight", "body.weight"]
+    copy = Tied(names=names)
+    prune.load_state_dict(copy, model.state_dict())  # masks of their own, and equal
+    assert prune.report(copy).sparsity == 0.5
+
+
+def test_tied_modules_with_masks_of_their_own_have_a_row_each():
+    model = Tied()
+    prune.l1_unstructured(model.embed, "weight", amount=0.5)
+    assert [t.name for t in prune.report(model).tensors] == ["embed.weight"]
+    prune.random_unstructured(model.heads[0], "weight", amount=0.25, seed=0)
+    assert [t.name for t in prune.report(model).tensors] == ["embed.weight", "heads.0.weight"]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        torch.nn.utils.parametrizations.weight_norm,
+        torch.nn.utils.parametrizations.orthogonal,
+        torch.nn.utils.parametrizations.spectral_norm,
+        pytest.param(
+            torch.nn.utils.weight_norm, marks=pytest.mark.filterwarnings("ignore::FutureWarning")
+        ),
+    ],
+    ids=["weight_norm", "orthogonal", "spectral_norm", "old weight_norm"],
+)
+def test_parts_of_a_parametrized_weight_are_not_selected(wrap):
+    """A pruned norm made NaN of the outputs; of an orthogonal weight nothing was pruned."""
+    model = nn.Sequential(wrap(nn.Linear(8, 8)), nn.Linear(8, 4))
+    assert prune.select(model) == [(model[1], "weight")]
+    assert prune.select(model, where=lambda name, p: name != "1.bias" and p.dim() > 1) == [
+        (model[1], "weight")
+    ]
+    report = prune.prune_model(model, sparsity=0.8)
+    assert [t.name for t in report.tensors] == ["1.weight"]
+    assert model(torch.randn(3, 8)).isfinite().all()

@@ -87,12 +87,27 @@ def report_of(model: nn.Module, asked: Report, process_group: Any) -> Report:
 
 
 def _pruned(model: nn.Module) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
-    """Return name, values and mask of every pruned parameter, by each name that it has."""
-    found: list[Any] = [
+    """Return name, values and mask of every pruned parameter.
+
+    One that is tied counts once, by its first name, unless its modules have different masks.
+    """
+    every: list[Any] = [
         (full, p.orig, p.mask) for full, p in pruned_places(model) if p.mask is not None
     ]
-    found += [(full, r.parameter, r.mask) for full, r in held_names(model)]
-    return found
+    every += [(full, r.parameter, r.mask) for full, r in held_names(model)]
+    masks: dict[int, list[torch.Tensor]] = {}
+    counted = []
+    for full, values, mask in every:
+        known = masks.setdefault(id(values), [])
+        if not any(_is_same(mask, other) for other in known):
+            known.append(mask)
+            counted.append((full, values, mask))
+    return counted
+
+
+def _is_same(mask: torch.Tensor, other: torch.Tensor) -> bool:
+    # Of sharded ones processes would have to ask each other; theirs are one object.
+    return mask is other or (not is_sharded(mask) and not is_sharded(other) and mask.equal(other))
 
 
 def _counts(

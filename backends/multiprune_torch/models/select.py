@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import prune as torch_prune
+from torch.nn.utils.parametrize import ParametrizationList
+from torch.nn.utils.weight_norm import WeightNorm
 
 from multiprune.errors import ParametersTypeError, ScoresError, ScoresTypeError
 from multiprune.patterns import as_patterns, is_selected
@@ -75,11 +77,14 @@ def select(
         if not isinstance(module, kinds):
             continue
         hooked = {h._tensor_name for h in pruning_hooks(module)}
+        if isinstance(module, ParametrizationList):
+            continue  # parts of a weight, not weights: a pruned norm divides by zero
+        parts = _parts_of_weight_norm(module)
         for stored, parameter in module._parameters.items():
             name = stored.removesuffix("_orig")
             name = name if name in hooked else stored
             full = f"{path}.{name}" if path else name
-            if parameter is None or not parameter.is_floating_point():
+            if parameter is None or name in parts or not parameter.is_floating_point():
                 continue
             if not is_selected(full, include, exclude):
                 continue
@@ -87,6 +92,12 @@ def select(
             if is_lazy(parameter) or (where(full, parameter) if where else parameter.dim() >= 2):
                 selected[full] = (module, name)
     return [selected[full] for full in sorted(selected)]
+
+
+def _parts_of_weight_norm(module: nn.Module) -> set[str]:
+    """Return the parameters that ``torch.nn.utils.weight_norm`` makes weights of."""
+    names = [h.name for h in module._forward_pre_hooks.values() if isinstance(h, WeightNorm)]
+    return {f"{name}{part}" for name in names for part in ("_g", "_v")}
 
 
 def _as_types(types: Any) -> tuple[type[nn.Module], ...]:

@@ -5,6 +5,7 @@ What cannot be understood counts as not there: nothing but a caption depends on 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 
@@ -33,9 +34,9 @@ def provenance_of(checkpoint: Checkpoint) -> dict[str, str]:
 
 def ranked_by(provenance: Mapping[str, str], tensors: Mapping[str, Stored]) -> list[Stored]:
     """Return the tensors that were ranked, as far as the metadata tell; else the usual ones."""
-    include, exclude = (provenance.get(key, "").split() for key in ("include", "exclude"))
     digits = provenance.get("min_ndim", "")
     try:
+        include, exclude = (json.loads(provenance.get(key, "[]")) for key in ("include", "exclude"))
         return select(tensors, include, exclude, int(digits) if digits.isdecimal() else 2)
     except (MultipruneError, ValueError):
         return select(tensors)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multiprune import Report
-from multiprune.report import COLLAPSE
+from multiprune.report import COLLAPSE, json_values
 from multiprune_checkpoints import CheckpointDifference, Inspection, PrunedCheckpoint, Verdict
 from multiprune_checkpoints.analysis.charts import Charts
 from multiprune_checkpoints.cli.tables import bar, natural, percent, plain, shape_text, show
@@ -28,7 +28,7 @@ __all__ = [
 
 def print_json(values: dict[str, Any]) -> None:
     """Print plain values as JSON."""
-    print(json.dumps(values, indent=2, ensure_ascii=False))
+    print(json.dumps(json_values(values), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def show_inspection(found: Inspection) -> None:
