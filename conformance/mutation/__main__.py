@@ -25,13 +25,14 @@ from forks import UNPATCHED, put, sound  # noqa: E402
 from mutants import ALGEBRA, NO_MASKS, ROOT, Mutant, mutants_of  # noqa: E402
 
 ASKED = {"vectors": 0.90, "numpy": 0.97}
-TESTS = ("tests/algebra", "tests/numpy")
+TESTS = ("tests/algebra", "tests/numpy", "tests/checkpoints")
 # Dask is more than NumPy; and processes of their own load the right code, and see no mutant.
 LEFT_OUT = [
     "--ignore=tests/algebra/test_dask.py",
-    "--ignore=tests/numpy/test_fuzz.py",
-    "--ignore=tests/numpy/test_memory.py",
-    "--deselect=tests/numpy/test_outputs.py::test_a_process_killed_at_any_moment_leaves_all_whole",
+    "--ignore=tests/checkpoints/cli",
+    "--ignore=tests/checkpoints/test_fuzz.py",
+    "--ignore=tests/checkpoints/test_memory.py",
+    "--deselect=tests/checkpoints/test_outputs.py::test_a_process_killed_at_any_moment_leaves_all_whole",
 ]
 
 

@@ -21,7 +21,7 @@ ALGEBRA = ROOT / "multiprune"
 # Functions and names that only say something: what they hold is for readers.
 TELLING = {
     ("keys.py", "_HINTS"),
-    ("pruning.py", "not_unstructured"),
+    ("method_checks.py", "not_unstructured"),
     ("report.py", "Report.__str__"),
     ("report.py", "Report._headline"),
     ("report.py", "Report._warnings"),

@@ -10,7 +10,6 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-import torch
 from checkpoint_files import encode, write
 from multiprune_checkpoints import (
     OutputError,
@@ -57,6 +56,7 @@ def test_empty_tensors_of_other_formats(kind, tmp_path):
     if kind == "npz":
         np.savez(source, **tensors)
     else:
+        torch = pytest.importorskip("torch")
         torch.save({n: torch.from_numpy(array) for n, array in tensors.items()}, source)
     done = prune_checkpoint(source, target, sparsity=0.8, save_masks=masks)
     check(done, source, target, masks, tensors)
@@ -114,6 +114,7 @@ def test_an_infinite_threshold_is_written_and_read_back(value, tmp_path):
     strict = {"parse_constant": lambda name: pytest.fail(f"{name} is not JSON")}
     assert PrunedCheckpoint.from_dict(json.loads(report.read_text(), **strict)) == done
     json.loads(done.report.to_json(), **strict)
+    pytest.importorskip("cyclopts")
     for command in (["report", str(report)], ["report", str(report), "--json"]):
         shown = subprocess.run(
             [sys.executable, "-m", "multiprune_checkpoints", *command],
