@@ -38,7 +38,7 @@ def ranked_by(provenance: Mapping[str, str], tensors: Mapping[str, Stored]) -> l
     try:
         include, exclude = (json.loads(provenance.get(key, "[]")) for key in ("include", "exclude"))
         return select(tensors, include, exclude, int(digits) if digits.isdecimal() else 2)
-    except (MultipruneError, ValueError):
+    except (MultipruneError, ValueError, RecursionError):
         return select(tensors)
 
 
