@@ -18,6 +18,7 @@ from multiprune_checkpoints.cli.options import (
     Json,
     MaybeWhole,
     Patterns,
+    Scores,
     Settings,
     Whole,
     read_scope,
@@ -103,7 +104,7 @@ def prune(
     prune_at_most: Settings = None,
     prune_at_least: Settings = None,
     allocation: Settings = None,
-    scores: Path | None = None,
+    importance_scores: Scores = None,
     masks: Path | None = None,
     save_masks: Path | None = None,
     report: Path | None = None,
@@ -149,7 +150,7 @@ def prune(
         Prune at least so many entries of every tensor, or this fraction, or PATTERN=NUMBER.
     allocation
         How the amount is shared out to the tensors: uniform, erk, or PATTERN=DENSITY.
-    scores
+    importance_scores
         A checkpoint of scores that are ranked instead of the weights.
     masks
         Masks of an earlier pruning: what they prune stays pruned.
@@ -193,7 +194,7 @@ def prune(
             prune_at_most=read_setting(prune_at_most, "prune-at-most"),
             prune_at_least=read_setting(prune_at_least, "prune-at-least"),
             allocation=read_setting(allocation, "allocation"),
-            importance_scores=scores,
+            importance_scores=importance_scores,
             masks=masks,
             save_masks=save_masks,
             in_place=in_place and not dry_run,

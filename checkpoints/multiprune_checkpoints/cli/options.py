@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -14,6 +15,7 @@ __all__ = [
     "Json",
     "MaybeWhole",
     "Patterns",
+    "Scores",
     "Settings",
     "Whole",
     "read_scope",
@@ -81,5 +83,6 @@ Whole = Annotated[int, Parameter(converter=_whole)]
 MaybeWhole = Annotated[int | None, Parameter(converter=_whole)]
 Patterns = Annotated[list[str] | None, Parameter(negative="")]
 Settings = Annotated[list[str] | None, Parameter(negative="")]
+Scores = Annotated[Path | None, Parameter(name=("--importance-scores", "--scores"))]
 Flag = Annotated[bool, Parameter(negative="")]
 Json = Annotated[bool, Parameter(name="--json", negative="")]

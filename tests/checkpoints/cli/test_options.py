@@ -80,7 +80,8 @@ def test_scores_and_signs(tensors, tmp_path):
     out, rows = tmp_path / "out.safetensors", [scores[n] for n in names]
     for signed in (False, True):
         more = ["--signed"] * signed
-        run("prune", source, "-o", out, "--amount", "99", "--scores", ranked, *more)
+        name = "--scores" if signed else "--importance-scores"
+        run("prune", source, "-o", out, "--amount", "99", name, ranked, *more)
         masks = oracle.global_unstructured(rows, amount=99, signed=signed)
         for name, mask in zip(names, masks, strict=True):
             kept = np.where(mask, bits(tensors[name]), 0)
