@@ -72,8 +72,12 @@ OURS = {
     ),
     "missing": (globally("second.wieght"), ["parameters[1]: Linear has no", "'wieght'", "ERR-04"]),
     "in a model": (
-        lambda net: prune.prune_model(net, include="spectral.*", amount=1, mask_dtype=3),
-        ["'original' of ParametrizationList (spectral.parametrizations.weight.original)"],
+        lambda net: prune.prune_model(net, include="first*", amount=1, mask_dtype=3),
+        [f"{AT} (first.weight)"],
+    ),
+    "parametrized": (
+        lambda net: prune.prune_model(net, include="spectral.*", amount=1),
+        ["nothing of Net is selected", "not the parts of parametrized weights", "ERR-03"],
     ),
     "scores in a model": (
         lambda net: prune.prune_model(
