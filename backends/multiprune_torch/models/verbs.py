@@ -109,8 +109,8 @@ def prune_model(
             raise ParametersError(
                 f"nothing of {type(model).__name__} is selected. Rule: floating parameters of two "
                 "and more dimensions are, not the parts of parametrized weights, narrowed by "
-                "types, include, exclude and where [ERR-03]. Widen them: where=lambda name, p: True "
-                "takes all."
+                "types, include, exclude and where [ERR-03]. Widen them: where=lambda name, p: "
+                "True takes all."
             )
         names, scores = full_names(model, pairs), None
         if importance_scores is not None:
