@@ -110,11 +110,11 @@ class TorchBackend:
         alive: npt.NDArray[Any] = _host_bits(mask) == _host_bits(one)
         return alive
 
-    def as_integers(self, condition: Keys, like: Keys | None = None) -> Keys:
+    def as_integers(self, condition: Keys, like: Any = None) -> Keys:
         """Return booleans as 0 and 1; see `multiprune.backend.Backend`."""
         if isinstance(condition, np.ndarray):
-            return condition.view("u1") if like is None else condition.astype(like.dtype)  # type: ignore[arg-type]
-        return condition.byte() if like is None else condition.to(like.dtype)  # type: ignore[arg-type]
+            return condition.view("u1") if like is None else condition.astype(like.dtype)
+        return condition.byte() if like is None else condition.to(like.dtype)
 
     def contiguous(self, column: Keys) -> Keys:
         """Return a column of a matrix as a contiguous array."""
