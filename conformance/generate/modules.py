@@ -142,6 +142,10 @@ def _values(area: Area) -> None:
         "Permanent", [A], _prune(["a"], part(0.5)), _remove("a"), _prune(["a"], part(0.5)))
     _add(area, "REP-10/pair-twice", "a parameter listed twice is pruned once", "REP-10 DEV-10",
         "Twice", [A, B], _prune(["a", "b", "a"], whole(4)))
+    equal = [array([1, 1], name=n) for n in ("a", "b")]
+    area.add("REP-10/first-place", "a parameter listed twice has its first place", "REP-10 TIE-03",
+        "Twice", "module", {"parameters": equal, "steps": [_prune(["a", "b", "a"], whole(1)),
+        _prune(["b", "a", "b"], whole(1))]}, None, "deterministic")
     _add(area, "REP-10/fraction", "a fraction counts distinct entries", "REP-10 DEV-10", "Twice",
         [B], _prune(["b", "b"], part(0.5)))
     _add(area, "REP-10/too-many", "an amount counts distinct entries", "REP-10 AMT-11", "Twice",
@@ -159,6 +163,14 @@ def _values(area: Area) -> None:
     steps = [_prune(["c", "a", "b"], whole(3)), _prune(["b", "c", "a"], whole(2))]
     area.add("TIE-03/names", "positions follow the list of names", "TIE-03", "ByName", "module",
         {"parameters": same, "steps": steps}, None, "deterministic")
+    _add(area, "DEV-11/prior-of-one", "what one name pruned stays pruned under both",
+        "DEV-11 MASK-01", "Tied", tied, _prune(["a"], whole(2)), _set("a", [5, 9, 4, 8, 3]),
+        _prune(["t", "a"], whole(1)))
+    _add(area, "DEV-11/priors-differ", "what either name pruned stays pruned", "DEV-11 MASK-01",
+        "Tied", tied, _prune(["a"], whole(1)), _set("a", [1, 9, 4, 8, 3]),
+        _prune(["t"], whole(1)), _set("a", [5, 9, 4, 8, 3]), _prune(["a", "t"], part(0.5)))
+    _add(area, "DEV-11/not-listed", "a name that is not listed keeps its mask", "DEV-11", "Tied",
+        tied, _prune(["a", "t"], whole(1)), _prune(["t"], whole(1)))
     _add(area, "DEV-11/tied-rounds", "a tied weight has one mask in every round", "DEV-11 REP-10",
         "Tied", [A, {"name": "t", "same_as": "a"}, B], _prune(["a", "t", "b"], whole(3)),
         _prune(["t", "b", "a"], whole(2)))

@@ -60,12 +60,16 @@ class Module:
             raise Refused("parameters-type", "a list of names")  # ERR-05
         for name in names:
             self._check(name)
-        distinct = list({self.owner[name]: name for name in reversed(names)}.values())[::-1]
+        called: dict[str, list[str]] = {}
+        for name in names:
+            called.setdefault(self.owner[name], []).append(name)
+        distinct = [first for first, *_ in called.values()]  # REP-10
         requests = []
-        for name in distinct:
-            tensor = write_array(self.arrays[self.owner[name]])
-            if name in self.masks:
-                tensor["mask"] = write_mask(self.masks[name])
+        for owner, same in called.items():
+            tensor = write_array(self.arrays[owner])
+            masks = [self.masks[name] for name in same if name in self.masks]
+            if masks:
+                tensor["mask"] = write_mask(np.logical_and.reduce(masks))  # DEV-11
             requests.append(tensor)
         answer = self._ask(step, requests, distinct)
         if "error" in answer:

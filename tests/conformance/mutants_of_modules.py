@@ -197,3 +197,23 @@ def removes_under_all_names(self, step):
     remove(self, step)
     owner = self.owner[step["name"]]
     self.masks = {name: mask for name, mask in self.masks.items() if self.owner[name] != owner}
+
+
+@breaks("REP-10", "oracle_module.Module._prune")
+def takes_the_last_place(self, step):
+    """Of a parameter that is listed twice."""
+    if not isinstance(step["names"], list):
+        prune_step(self, step)
+        return
+    last = {self.owner.get(name, name): name for name in reversed(step["names"])}
+    prune_step(self, dict(step, names=list(last.values())[::-1] + step["names"]))
+
+
+@breaks("DEV-11", "oracle_module.Module._prune")
+def knows_the_mask_of_the_first_name_only(self, step):
+    first = {}
+    for name in step["names"] if isinstance(step["names"], list) else ():
+        first.setdefault(self.owner.get(name), name)
+        if first[self.owner.get(name)] != name:
+            self.masks.pop(name, None)
+    prune_step(self, step)

@@ -6,7 +6,7 @@ Clauses: ERR-01, ERR-03 to ERR-06, REP-10.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -193,7 +193,18 @@ def read_all(parameters: Any, names: Sequence[str] | None = None) -> list[Place]
         first = places.setdefault(id(place.orig), place)
         if first is not place:
             first.shared.append(place)
-    return list(places.values())
+    return [_with_every_mask(place) for place in places.values()]
+
+
+def _with_every_mask(place: Place) -> Place:
+    """Give a tied parameter the prior masks of all its names in the call: DEV-11."""
+    masks = {id(p.mask): p.mask for p in (place, *place.shared) if p.mask is not None}
+    if len(masks) <= 1 and place.mask is not None or not masks:
+        return place
+    every, *others = masks.values()
+    for mask in others:
+        every = torch.where(mask == 0, torch.zeros_like(every), every)
+    return replace(place, mask=every)
 
 
 def _read_pruned(module: nn.Module, name: str, hook: Any, where: str) -> Place:
