@@ -32,7 +32,12 @@ Where = Callable[[str, Any], bool]
 
 
 def is_weight(path: str, leaf: Any) -> bool:
-    """Whether a leaf is floating and has two or more dimensions: what is pruned by default."""
+    """Whether a leaf is floating and has two or more dimensions: what is pruned by default.
+
+    One called bias or scale is not, though it has two where layers are stacked or heads split.
+    """
+    if path.rpartition("/")[2] in ("bias", "scale"):
+        return False
     return leaf.ndim >= 2 and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
 
 
@@ -91,7 +96,7 @@ class Candidates:
         self.tree = Tree(params)
         self.leaves = _chosen(self.tree, where, include, exclude)
         self.scores = self.leaves if scores is None else self._matched(Tree(scores).leaves)
-        prior = {} if masks is None else leaves_of_masks(masks)
+        prior = {} if masks is None else self.tree.own_names(leaves_of_masks(masks))
         check_masks(prior, self.tree.leaves, "params")
         checked = {name: as_mask(mask, name) for name, mask in prior.items()}
         self.masks = {name: mask for name, mask in checked.items() if name in self.leaves}
@@ -123,6 +128,8 @@ class Candidates:
 
     def _matched(self, given: Mapping[str, Any]) -> dict[str, jax.Array]:
         """Return one array of scores for each leaf that is ranked."""
+        further = {self.tree.tied[name]: s for name, s in given.items() if name in self.tree.tied}
+        given = {**further, **{n: s for n, s in given.items() if n not in self.tree.tied}}
         missing = [name for name in self.leaves if name not in given]
         unknown = sorted(set(given) - set(self.tree.leaves))
         if missing or unknown:
@@ -190,11 +197,19 @@ def _chosen(
         for name, leaf in tree.leaves.items()
         if hasattr(leaf, "dtype") and hasattr(leaf, "shape")
     }
-    choose = where or is_weight
+    names: dict[str, list[str]] = {name: [name] for name in sorted(arrays)}
+    for further, name in tree.tied.items():
+        names[name].append(further)
     chosen = {
         name: _array(arrays[name], name)
-        for name in sorted(arrays)
-        if is_selected(name, include, exclude) and choose(name, arrays[name])
+        for name, called in names.items()
+        if any(is_selected(each, include, ()) for each in called)
+        and all(is_selected(each, ("*",), exclude) for each in called)
+        and (
+            where(name, arrays[name])
+            if where
+            else name not in tree.no_parameters and is_weight(name, arrays[name])
+        )
     }
     if not chosen:
         seen = [f"{name}: {leaf.dtype}{list(leaf.shape)}" for name, leaf in arrays.items()]

@@ -107,6 +107,7 @@ def load_masks(path: str | os.PathLike[str], like: Any = None) -> Any:
     if like is None:
         return {name: jnp.array(mask) for name, mask in masks.items()}
     tree = Tree(like)
+    masks = tree.own_names(masks)
     check_masks(masks, tree.leaves, "like")
     return tree.replace({name: _placed(mask, tree.leaves[name]) for name, mask in masks.items()})
 

@@ -41,7 +41,8 @@ def apply_masks(params: Any, masks: Any) -> Any:
     -----
     Clauses REP-03, MASK-04. A pure function, also under ``jit``.
     """
-    tree, kept = Tree(params), leaves_of_masks(masks)
+    tree = Tree(params)
+    kept = tree.own_names(leaves_of_masks(masks))
     check_masks(kept, tree.leaves, "params")
     return tree.replace({n: masked(tree.leaves[n], m) for n, m in kept.items()}, keep=True)
 

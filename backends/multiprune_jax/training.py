@@ -62,7 +62,9 @@ def keep_pruned(masks: Any) -> optax.GradientTransformation:
 
     def init(params: Any) -> KeepPrunedState:
         tree = Tree(params)
-        mine = {name: mask for name, mask in kept.items() if not tree.is_left_out(name)}
+        mine = {
+            name: mask for name, mask in tree.own_names(kept).items() if not tree.is_left_out(name)
+        }
         check_masks(mine, tree.leaves, "params")
         # A copy: a step that donates its state must not take the caller's masks with it.
         return KeepPrunedState({n: jnp.array(m, dtype=jnp.bool_) for n, m in mine.items()})

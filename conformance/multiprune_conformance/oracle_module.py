@@ -60,7 +60,7 @@ class Module:
             raise Refused("parameters-type", "a list of names")  # ERR-05
         for name in names:
             self._check(name)
-        called: dict[str, list[str]] = {}
+        called: dict[Any, list[str]] = {}
         for name in names:
             called.setdefault(self.owner[name], []).append(name)
         distinct = [first for first, *_ in called.values()]  # REP-10

@@ -199,7 +199,7 @@ def read_all(parameters: Any, names: Sequence[str] | None = None) -> list[Place]
 def _with_every_mask(place: Place) -> Place:
     """Give a tied parameter the prior masks of all its names in the call: DEV-11."""
     masks = {id(p.mask): p.mask for p in (place, *place.shared) if p.mask is not None}
-    if len(masks) <= 1 and place.mask is not None or not masks:
+    if (len(masks) <= 1 and place.mask is not None) or not masks:
         return place
     every, *others = masks.values()
     for mask in others:
