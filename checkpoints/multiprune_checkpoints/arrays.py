@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from multiprune_checkpoints.errors import CheckpointError
 from multiprune_checkpoints.formats.checkpoint import open_checkpoint
+from multiprune_checkpoints.formats.left_out import left_out
 from multiprune_checkpoints.formats.select import select
 from multiprune_checkpoints.masks import open_masks
 
@@ -52,7 +53,9 @@ def load_weights(
             tensor.name: np.frombuffer(
                 checkpoint.read(tensor, 0, tensor.size), _dtype(tensor.dtype)
             ).reshape(tensor.shape)
-            for tensor in select(checkpoint.tensors, include, exclude, min_ndim)
+            for tensor in select(
+                checkpoint.tensors, include, exclude, min_ndim, left_out(checkpoint)
+            )
         }
 
 

@@ -20,17 +20,18 @@ from multiprune.methods import L1Unstructured, PruningMethod, RandomUnstructured
 from multiprune.patterns import as_patterns
 from multiprune.question import AllocationLike, BoundLike, Question, ScopeLike
 from multiprune_checkpoints.counting.entries import FilePlan
+from multiprune_checkpoints.counting.prior import open_prior
 from multiprune_checkpoints.errors import OutputError
 from multiprune_checkpoints.formats.checkpoint import Checkpoint, locate, open_checkpoint
+from multiprune_checkpoints.formats.left_out import left_out
 from multiprune_checkpoints.formats.select import select
 from multiprune_checkpoints.formats.source import write_all
-from multiprune_checkpoints.masks import open_masks
 from multiprune_checkpoints.method import method_of
 from multiprune_checkpoints.output.copy import check_counts, copy_pruned
-from multiprune_checkpoints.output.destination import Destination, recover
+from multiprune_checkpoints.output.destination import Destination, dense_copies, recover
 from multiprune_checkpoints.output.masks import MaskOutput
 from multiprune_checkpoints.progress import Progress
-from multiprune_checkpoints.result import PrunedCheckpoint
+from multiprune_checkpoints.result import PrunedCheckpoint, cut_texts
 
 __all__ = ["prune_checkpoint"]
 
@@ -156,12 +157,13 @@ def prune_checkpoint(
         return PrunedCheckpoint.from_dict({**found[1], "resumed": True})
     with ExitStack() as stack:
         checkpoint = stack.enter_context(open_checkpoint(source))
-        chosen = select(checkpoint.tensors, include, exclude, min_ndim)
+        reasons = left_out(checkpoint)
+        chosen = select(checkpoint.tensors, include, exclude, min_ndim, reasons)
         named = {tensor.name: tensor for tensor in chosen}
-        prior = None
-        if masks is not None:
-            prior = open_masks(Path(masks), named)
-            stack.callback(prior.close)
+        reasons = {name: reason for name, reason in reasons.items() if name not in named}
+        if reasons:
+            options["left_out"] = json.dumps(sorted(reasons))
+        prior = open_prior(checkpoint, named, None if masks is None else Path(masks), stack)
         ranked = None if scores is None else stack.enter_context(open_checkpoint(scores))
         output = None
         if not dry_run:
@@ -169,7 +171,7 @@ def prune_checkpoint(
         saved = None if save_masks is None or dry_run else Path(save_masks)
         sink = MaskOutput(chosen, saved, output.place if output else None, stack)
         plan = FilePlan(checkpoint, chosen, question, rule, ranked, prior, progress)
-        return _write(checkpoint, plan, kind.__name__, output, sink, options, request)
+        return _write(checkpoint, plan, kind.__name__, output, sink, options, request, reasons)
 
 
 def _write(
@@ -180,6 +182,7 @@ def _write(
     sink: MaskOutput,
     options: dict[str, str],
     request: dict[str, Any],
+    reasons: dict[str, str],
 ) -> PrunedCheckpoint:
     """Carry the plan out: outputs, masks, and the outcome."""
     known = {
@@ -187,7 +190,7 @@ def _write(
         "rule": RULE,
         **options,
         "ranked_as": "draws" if plan.order.seed is not None else plan.order.ranked.name,
-        **_cut(plan),
+        **cut_texts(plan.cuts),
     }
 
     def provenance(source: str, masks: str) -> dict[str, str]:
@@ -199,6 +202,9 @@ def _write(
     places: list[list[tuple[int, Any]]] = [[] for _ in files]
     for number, tensor in enumerate(plan.tensors):
         places[tensor.file].append((number, tensor))
+        mask = plan.prior.stored.get(tensor.name) if plan.prior else None
+        if mask is not None:  # a pruned model's own mask goes on with it
+            places[mask.file].append((number, mask))
 
     def copy(number: int) -> tuple[str, dict[int, int]]:
         source, target = files[number], goal.files[number].descriptor if goal else None
@@ -228,20 +234,9 @@ def _write(
         {source.name: sha256 for source, (sha256, _) in zip(files, done, strict=True)},
         [name for name in checkpoint.tensors if name not in names],
         checkpoint.tied,
+        reasons,
+        dense_copies(checkpoint),
     )
     if goal is not None:
         goal.commit(request, outcome.as_dict())
     return outcome
-
-
-def _cut(plan: FilePlan) -> dict[str, str]:
-    """Say where the one pool is cut; with several pools each report line has its own threshold."""
-    if len(plan.cuts) != 1:
-        return {}
-    (cut,) = plan.cuts
-    return {
-        "count": str(cut.count),
-        "live": str(cut.live),
-        "threshold": f"{cut.threshold:x}",
-        "position": str(cut.position),
-    }

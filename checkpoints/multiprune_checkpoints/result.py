@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from multiprune.cut import Cut
 from multiprune.report import Report, TensorReport, json_values
 
-__all__ = ["PrunedCheckpoint"]
+__all__ = ["PrunedCheckpoint", "cut_texts"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class PrunedCheckpoint:
         Names of tensors that were not ranked.
     tied : list of list of str
         Names of the same bytes: pruned once, under the first.
+    left_out : dict of str
+        Names of tensors that were not ranked because they are no weights, with the reason.
+    dense_copies : list of str
+        Files in the same folder that look like weights, too, and stay as they are.
     resumed : bool
         Whether an interrupted run was finished, and nothing else done.
     """
@@ -36,6 +41,8 @@ class PrunedCheckpoint:
     inputs: dict[str, str]
     untouched: list[str] = field(default_factory=list)
     tied: list[list[str]] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    dense_copies: list[str] = field(default_factory=list)
     resumed: bool = False
 
     def __str__(self) -> str:
@@ -69,6 +76,19 @@ class PrunedCheckpoint:
         kept = {k: report[k] for k in ("ties", "tied_pruned", "method", "scope")}
         kept["threshold"] = _number(report["threshold"])
         return cls(**{**found, "report": Report(tensors, **kept)})
+
+
+def cut_texts(cuts: Sequence[Cut]) -> dict[str, str]:
+    """Say where the one pool is cut; with several pools each report line has its own threshold."""
+    if len(cuts) != 1:
+        return {}
+    (cut,) = cuts
+    return {
+        "count": str(cut.count),
+        "live": str(cut.live),
+        "threshold": f"{cut.threshold:x}",
+        "position": str(cut.position),
+    }
 
 
 def _number(value: Any) -> Any:

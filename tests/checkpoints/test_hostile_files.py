@@ -178,9 +178,9 @@ def test_a_folder_without_or_with_too_many_checkpoints(tmp_path):
     write(tmp_path / "b.safetensors", {"a": random_array((2, 2))})
     with pytest.raises(CheckpointError, match="Name the file"):
         open_checkpoint(tmp_path)
-    (tmp_path / "a.ckpt").write_bytes(b"")
+    (tmp_path / "a.weights").write_bytes(b"")
     with pytest.raises(CheckpointError, match="by its name"):
-        open_checkpoint(tmp_path / "a.ckpt")
+        open_checkpoint(tmp_path / "a.weights")
 
 
 def test_masks_that_are_damaged_or_of_another_model_are_refused(tmp_path):

@@ -26,6 +26,7 @@ from multiprune_checkpoints.analysis.provenance import provenance_of, ranked_by,
 from multiprune_checkpoints.errors import CheckpointError
 from multiprune_checkpoints.formats.checkpoint import Checkpoint, open_checkpoint
 from multiprune_checkpoints.formats.dtypes import keys_of
+from multiprune_checkpoints.formats.left_out import left_out
 from multiprune_checkpoints.formats.select import select
 from multiprune_checkpoints.formats.source import Stored
 from multiprune_checkpoints.masks import PackedMasks, open_masks
@@ -122,7 +123,7 @@ def chart_checkpoint(
         provenance = provenance_of(checkpoint)
         if include or exclude or min_ndim is not None:
             least = 2 if min_ndim is None else min_ndim
-            chosen = select(checkpoint.tensors, include, exclude, least)
+            chosen = select(checkpoint.tensors, include, exclude, least, left_out(checkpoint))
         elif packed is not None:
             chosen = [checkpoint.tensors[name] for name in sorted(packed)]
         else:

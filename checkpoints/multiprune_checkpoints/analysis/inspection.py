@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from multiprune.patterns import as_patterns
 from multiprune_checkpoints.analysis.sweep import SweepCounts, SweepRow
 from multiprune_checkpoints.formats.checkpoint import Checkpoint, open_checkpoint
 from multiprune_checkpoints.formats.dtypes import is_float, keys_of
+from multiprune_checkpoints.formats.left_out import left_out
 from multiprune_checkpoints.formats.safetensors_file import SafetensorsLayout
 from multiprune_checkpoints.formats.select import select
 from multiprune_checkpoints.formats.source import Stored
@@ -47,6 +48,8 @@ class TensorFacts:
         How many are infinite or NaN; None where the dtype is not a float.
     selected : bool
         Whether prune would rank it, asked the same way.
+    left_out : str
+        Why it is no weight, if it is known to be none.
     """
 
     name: str
@@ -56,6 +59,7 @@ class TensorFacts:
     zeros: int | None
     non_finite: int | None
     selected: bool
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,9 @@ def inspect_checkpoint(
     progress = progress or Silent()
     include, exclude = as_patterns(include, "include"), as_patterns(exclude, "exclude")
     with open_checkpoint(source) as checkpoint:
+        reasons = left_out(checkpoint)
         try:
-            chosen = select(checkpoint.tensors, include, exclude, min_ndim)
+            chosen = select(checkpoint.tensors, include, exclude, min_ndim, reasons)
         except ParametersError:
             if sweep or include:
                 raise
@@ -140,7 +145,9 @@ def inspect_checkpoint(
             for name in sorted(checkpoint.tensors):
                 swept = counts if name in ranked else None
                 tensor = checkpoint.tensors[name]
-                facts.append(_facts(checkpoint, tensor, name in ranked, swept, pool, progress))
+                why = "" if name in ranked else reasons.get(name, "")
+                fact = _facts(checkpoint, tensor, name in ranked, swept, pool, progress)
+                facts.append(replace(fact, left_out=why))
         rows = [counts.row(target) for target in sweep] if counts else []
         layout = checkpoint.files[0].layout if checkpoint.files else None
         metadata = layout.header.metadata if isinstance(layout, SafetensorsLayout) else None

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from multiprune.errors import MultipruneError
 from multiprune.keys import format_of, score_of
+from multiprune.patterns import as_patterns
 from multiprune_checkpoints.formats.checkpoint import Checkpoint
 from multiprune_checkpoints.formats.safetensors_file import SafetensorsLayout
 from multiprune_checkpoints.formats.select import select
@@ -36,8 +37,11 @@ def ranked_by(provenance: Mapping[str, str], tensors: Mapping[str, Stored]) -> l
     """Return the tensors that were ranked, as far as the metadata tell; else the usual ones."""
     digits = provenance.get("min_ndim", "")
     try:
-        include, exclude = (json.loads(provenance.get(key, "[]")) for key in ("include", "exclude"))
-        return select(tensors, include, exclude, int(digits) if digits.isdecimal() else 2)
+        include, exclude, without = (
+            json.loads(provenance.get(key, "[]")) for key in ("include", "exclude", "left_out")
+        )
+        least = int(digits) if digits.isdecimal() else 2
+        return select(tensors, include, exclude, least, as_patterns(without, "left_out"))
     except (MultipruneError, ValueError, RecursionError):
         return select(tensors)
 

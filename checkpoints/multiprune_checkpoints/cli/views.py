@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def show_inspection(found: Inspection) -> None:
             f"{t.size:,}",
             "?" if t.zeros is None else percent(t.zeros / t.size if t.size else 0.0),
             "yes" if t.selected else "",
-            f"{t.non_finite:,} non-finite" if t.non_finite else "",
+            f"{t.non_finite:,} non-finite" if t.non_finite else t.left_out,
         )
         for t in found.tensors
     ]
@@ -93,6 +93,10 @@ def show_pruned(done: PrunedCheckpoint) -> None:
     for names in done.tied:
         print(f"tied: {' and '.join(names)} are the same bytes; pruned once")
     _show_untouched(done.untouched)
+    for reason, names in _by_reason(done.left_out).items():
+        print(f"left out: {_some(names)}: {plain(reason)}")
+    if done.dense_copies:
+        print(f"warning: not pruned in the same folder: {_some(done.dense_copies)}")
     print(f"masks sha256 {done.provenance['multiprune.masks.sha256']}")
 
 
@@ -126,8 +130,18 @@ def _show_table(report: Report) -> None:
 
 def _show_untouched(names: Sequence[str]) -> None:
     if names:
-        listed = ", ".join(plain(name) for name in sorted(names)[:4])
-        print(f"untouched: {len(names)} tensors, {listed}{', ...' * (len(names) > 4)}")
+        print(f"untouched: {len(names)} tensors, {_some(names)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(plain(name) for name in sorted(names)[:4]) + ", ..." * (len(names) > 4)
+
+
+def _by_reason(left_out: Mapping[str, str]) -> dict[str, list[str]]:
+    gathered: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        gathered.setdefault(reason, []).append(name)
+    return gathered
 
 
 def show_difference(found: CheckpointDifference) -> None:

@@ -26,11 +26,11 @@ from multiprune.plan import Plan
 from multiprune.question import Question
 from multiprune.search import Ask, Rows, Sum
 from multiprune_checkpoints.counting.bracket import Window, count_near
+from multiprune_checkpoints.counting.prior import PriorMasks
 from multiprune_checkpoints.formats.checkpoint import Checkpoint
 from multiprune_checkpoints.formats.dtypes import keys_of
 from multiprune_checkpoints.formats.select import matching
 from multiprune_checkpoints.formats.source import Stored
-from multiprune_checkpoints.masks import PackedMasks
 from multiprune_checkpoints.progress import Progress, Silent
 
 __all__ = ["FilePlan"]
@@ -59,7 +59,7 @@ class FilePlan(Plan):
     method : PruningMethod
     scores : Checkpoint, optional
         Ranked instead of the weights; exactly the same names and shapes.
-    prior : PackedMasks, optional
+    prior : PriorMasks, optional
     progress : Progress, optional
 
     Raises
@@ -77,11 +77,11 @@ class FilePlan(Plan):
         question: Question,
         method: PruningMethod,
         scores: Checkpoint | None = None,
-        prior: PackedMasks | None = None,
+        prior: PriorMasks | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.tensors, self.prior, self.progress = tensors, prior, progress or Silent()
-        self.home = scores or checkpoint
+        self.checkpoint, self.home = checkpoint, scores or checkpoint
         self.ranked = tensors if scores is None else matching(scores, tensors)
         self.order = Order.of([t.dtype for t in self.ranked], method)
         self.own = scores is None and self.order.seed is None
@@ -142,7 +142,7 @@ class FilePlan(Plan):
             return keys_of(raw, source.dtype, order.ranked, signed=order.signed)
 
         alive = None
-        if prior is not None and tensor.name in prior.shapes:
+        if prior is not None and tensor.name in prior:
 
             def alive(i: int, j: int) -> _Array:
                 return prior.alive(tensor.name, i, j)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from multiprune_checkpoints.errors import CheckpointError
+from multiprune_checkpoints.formats.elsewhere import what_it_is
 from multiprune_checkpoints.formats.flat_json import pairs, strings
 from multiprune_checkpoints.formats.npz_file import open_npz
 from multiprune_checkpoints.formats.safetensors_file import open_safetensors
@@ -29,6 +30,7 @@ _OPENERS = {
     ".pt": open_torch,
     ".pth": open_torch,
     ".bin": open_torch,
+    ".ckpt": open_torch,
 }
 _LONGEST_INDEX = 64 << 20
 
@@ -47,6 +49,8 @@ class Checkpoint:
         By name, in the order of the files.
     tied : list of list of str
         Names that mean the same bytes.
+    unread : dict of str
+        Names of what is kept as it is because it is no dense array, with what it is.
     """
 
     def __init__(self, path: Path, is_folder: bool) -> None:
@@ -54,6 +58,7 @@ class Checkpoint:
         self.files: list[SourceFile] = []
         self.tensors: dict[str, Stored] = {}
         self.tied: list[list[str]] = []
+        self.unread: dict[str, str] = {}
 
     def __enter__(self) -> Checkpoint:
         return self
@@ -85,10 +90,11 @@ class Checkpoint:
         if opener is None:
             raise CheckpointError(
                 f"{path} is not a checkpoint by its name. Rule: {', '.join(_OPENERS)}, an index "
-                f"*{INDEX}, or a folder with one of these."
+                f"*{INDEX}, or a folder with one of these.{what_it_is(path)}"
             )
         source, tensors = opener(path, len(self.files))
         self.files.append(source)
+        self.unread |= source.unread
         places: dict[tuple[int, int], str] = {}
         for tensor in tensors:
             self.tensors[tensor.name] = tensor
@@ -118,7 +124,9 @@ def locate(path: Path) -> Path:
                 f"{path} holds {', '.join(p.name for p in matches[:5])}. Rule: a folder holds one "
                 "index or one safetensors file. Name the file that you mean."
             )
-    raise CheckpointError(f"{path} holds no safetensors file and no index. Name the file.")
+    raise CheckpointError(
+        f"{path} holds no safetensors file and no index. Name the file.{what_it_is(path)}"
+    )
 
 
 def open_checkpoint(path: str | Path, *, recovering: bool = False) -> Checkpoint:
@@ -127,8 +135,8 @@ def open_checkpoint(path: str | Path, *, recovering: bool = False) -> Checkpoint
     Parameters
     ----------
     path : str or Path
-        A ``.safetensors``, ``.npz``, ``.pt`` or ``.pth`` file, an index of shards, or a folder
-        with one of the first kind.
+        A ``.safetensors``, ``.npz``, ``.pt``, ``.pth``, ``.bin`` or ``.ckpt`` file, an index of
+        shards, or a folder with an index or one file of the first kind.
     recovering : bool
         Open it though a pruning of its shards was interrupted.
 

@@ -5,7 +5,7 @@ Clauses: TIE-04, ERR-03, SCORE-02, SCORE-03.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from multiprune.errors import DtypeError, ParametersError, ScoresError, ScoresShapeError
@@ -22,6 +22,7 @@ def select(
     include: str | Iterable[str] = (),
     exclude: str | Iterable[str] = (),
     min_ndim: int = 2,
+    left_out: Collection[str] = (),
 ) -> list[Stored]:
     """Choose the tensors that are ranked, in the order of their positions.
 
@@ -33,12 +34,15 @@ def select(
         Shell patterns of full names; without `include` all match.
     min_ndim : int
         The fewest dimensions of a pruned tensor: 2 leaves biases and norms alone.
+    left_out : collection of str
+        Names of those that are no weights; a pattern of `include` that matches nothing else has
+        them ranked all the same.
 
     Returns
     -------
     list of Stored
         Floats only, in the code-point order of their names. Of several names for the same bytes
-        the first; an optimizer's state only where `include` names it.
+        the first.
 
     Raises
     ------
@@ -56,6 +60,8 @@ def select(
     include, exclude = as_patterns(include, "include"), as_patterns(exclude, "exclude")
     for pattern in include:
         _check_pattern(pattern, tensors)
+    weights = tensors.keys() - set(left_out)
+    alone = [p for p in include if not any(fnmatchcase(name, p) for name in weights)]
     chosen, taken = [], set()
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -64,7 +70,8 @@ def select(
             is_float(tensor.dtype)
             and len(tensor.shape) >= min_ndim
             and (tensor.size == 0 or place not in taken)
-            and (any(fnmatchcase(name, p) for p in include) if include else not _optimizer(name))
+            and (not include or any(fnmatchcase(name, pattern) for pattern in include))
+            and (name not in left_out or any(fnmatchcase(name, pattern) for pattern in alone))
             and not any(fnmatchcase(name, pattern) for pattern in exclude)
         ):
             chosen.append(tensor)
@@ -73,9 +80,10 @@ def select(
         held = ", ".join(sorted({f"{t.dtype}[{len(t.shape)}d]" for t in tensors.values()})[:8])
         raise ParametersError(
             f"no tensor is left to prune: {include=}, {exclude=}, "
-            f"min_ndim={min_ndim}, and the file holds {held or 'none'}. Rule: floats of min_ndim "
-            "and more dimensions are pruned, at least one [ERR-03]. See them with multiprune "
-            "inspect."
+            f"min_ndim={min_ndim}, and the file holds {held or 'none'}, {len(left_out)} of them no "
+            "weights. Rule: floats of min_ndim and more dimensions are pruned, at least one "
+            "[ERR-03]. See them, and why they are left out, with multiprune inspect; include= "
+            "names one all the same."
         )
     return chosen
 
@@ -114,11 +122,6 @@ def matching(scores: Checkpoint, tensors: Sequence[Stored]) -> list[Stored]:
                 f"tensor {tensor.shape}. Rule: they are the same [SCORE-02]."
             )
     return [scores.tensors[tensor.name] for tensor in tensors]
-
-
-def _optimizer(name: str) -> bool:
-    """Whether a tensor belongs to the state of an optimizer that was saved with the model."""
-    return name.partition(".")[0].startswith("optim") and "." in name
 
 
 def _check_pattern(pattern: str, tensors: Mapping[str, Stored]) -> None:

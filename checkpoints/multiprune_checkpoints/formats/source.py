@@ -88,6 +88,7 @@ class SourceFile:
         self.name = path.name
         self.size = os.fstat(self.descriptor).st_size
         self.layout: FileLayout
+        self.unread: dict[str, str] = {}  # by name, what is in it that is no dense array
         self.sha256: str | None = None  # known where what is read is no longer the file itself
 
     def read(self, start: int, stop: int) -> bytes:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from multiprune_checkpoints.errors import CheckpointError
 from multiprune_checkpoints.formats.dtypes import BITS, NAMES
+from multiprune_checkpoints.formats.elsewhere import what_it_is
 from multiprune_checkpoints.formats.source import SourceFile, Stored
-from multiprune_checkpoints.formats.torch_pickle import SavedTensor, tensors_of
+from multiprune_checkpoints.formats.torch_pickle import WIDTHS, OtherTensor, SavedTensor, tensors_of
 from multiprune_checkpoints.formats.zip_members import Member, ZipLayout, members_of
 
 __all__ = ["open_torch"]
@@ -42,6 +43,7 @@ def open_torch(path: Path, number: int = 0) -> tuple[SourceFile, list[Stored]]:
             raise CheckpointError(
                 f"{path} is not an archive. Rule: torch files are zips, as torch.save writes "
                 "them since 1.6. Load it with torch and save its state_dict again."
+                f"{what_it_is(path)}"
             )
         members = members_of(source)
         source.layout = ZipLayout(members)
@@ -72,6 +74,9 @@ def _tensors(source: SourceFile, members: list[Member], number: int) -> list[Sto
         raise _broken(source.path, f"{type(error).__name__}: {str(error)[:200]}") from None
     stored: dict[str, Stored] = {}
     for name, tensor in tensors:
+        if isinstance(tensor, OtherTensor):
+            source.unread[name] = f"{tensor.what}, no dense array"
+            continue
         if name in stored:
             raise _broken(source.path, f"two tensors would be called {name[:100]!r}")
         try:
@@ -91,7 +96,7 @@ def _stored(name: str, tensor: SavedTensor, member: Member, number: int) -> Stor
     ):
         raise ValueError(f"shape {shape}, stride {stride}, offset {tensor.offset}")
     code = NAMES.get(tensor.dtype)
-    width = BITS[code] // 8 if code else 16
+    width = BITS[code] // 8 if code else WIDTHS.get(tensor.dtype, 1)
     reach = sum((n - 1) * step for n, step in zip(shape, stride, strict=True)) + 1
     start = member.start + tensor.offset * width
     stop = start + (reach * width if prod(shape) else 0)

@@ -9,21 +9,25 @@ from __future__ import annotations
 import io
 import pickle
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from multiprune_checkpoints.errors import CheckpointError
 from multiprune_checkpoints.formats.dtypes import NAMES
 
-__all__ = ["SavedTensor", "tensors_of"]
+__all__ = ["WIDTHS", "OtherTensor", "SavedTensor", "tensors_of"]
 
 _DTYPES = {
     "Double": "float64", "Float": "float32", "Half": "float16", "BFloat16": "bfloat16",
     "Long": "int64", "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8",
     "Bool": "bool", "ComplexFloat": "complex64", "ComplexDouble": "complex128",
     "Float8_e4m3fn": "float8_e4m3fn", "Float8_e5m2": "float8_e5m2", "Untyped": "uint8",
+    "QInt8": "qint8", "QUInt8": "quint8", "QInt32": "qint32",
+    "QUInt4x2": "quint4x2", "QUInt2x4": "quint2x4",
 }  # fmt: skip
+WIDTHS = {"complex128": 16, "complex32": 4, "float4_e2m1fn_x2": 1, "bits8": 1, "bits16": 2}
+"""Bytes of an entry, of dtypes that safetensors has no code for."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,17 @@ class _Inert:
         """Take items."""
 
 
+@dataclass(frozen=True)
+class OtherTensor:
+    """A tensor that is no dense array in one run of bytes."""
+
+    what: str
+
+
+def _other(what: str) -> Callable[..., OtherTensor]:
+    return lambda *args, **kwargs: OtherTensor(what)
+
+
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *rest: Any) -> SavedTensor:
     dtype = rest[2].dtype if len(rest) > 2 and isinstance(rest[2], _Kind) else storage.dtype
     return SavedTensor(storage, offset, shape, stride, dtype)
@@ -73,6 +88,11 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *rest: Any) -> S
 
 def _parameter(tensor: Any, *rest: Any) -> Any:
     return tensor
+
+
+def _subclass(rebuild: Any, kind: Any, args: Any, state: Any) -> Any:
+    """Make a tensor with attributes, or of a subclass, which are dropped."""
+    return rebuild(*args)
 
 
 _ALLOWED: dict[tuple[str, str], Any] = {
@@ -84,15 +104,33 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("torch.storage", "UntypedStorage"): _Kind("uint8"),
     ("torch", "Size"): tuple,
     ("torch", "device"): _Inert,
-    ("torch._utils", "_rebuild_sparse_tensor"): _Inert,
-    ("torch._utils", "_rebuild_qtensor"): _Inert,
-    ("torch.serialization", "_get_layout"): _Inert,
-    ("torch.torch_version", "TorchVersion"): _Inert,
-    ("numpy", "dtype"): _Inert,
-    ("numpy._core.multiarray", "scalar"): _Inert,
-    ("numpy.core.multiarray", "scalar"): _Inert,
-    ("_codecs", "encode"): _Inert,
+    ("torch._utils", "_rebuild_tensor"): _tensor,
+    ("torch._tensor", "_rebuild_from_type_v2"): _subclass,
+    ("torch._utils", "_rebuild_sparse_tensor"): _other("sparse"),
+    ("torch._utils", "_rebuild_qtensor"): _other("quantized"),
+    ("torch._utils", "_rebuild_nested_tensor"): _other("nested"),
+    ("torch.nested._internal.nested_tensor", "_rebuild_njt"): _other("nested"),
+    ("torch._utils", "_rebuild_meta_tensor_no_storage"): _other("on the meta device"),
+    ("torch._utils", "_rebuild_wrapper_subclass"): _other("of a subclass"),
+    ("torch._utils", "_rebuild_device_tensor_from_numpy"): _other("of another device"),
+    ("torch._utils", "_rebuild_device_tensor_from_cpu_tensor"): _parameter,
 }
+_INERT = {
+    "torch": "device Tensor per_tensor_affine per_channel_affine per_channel_symmetric "
+    "per_tensor_symmetric per_channel_affine_float_qparams",
+    "torch.nn.parameter": "Parameter",
+    "torch.nested._internal.nested_tensor": "NestedTensor",
+    "torch._dynamo.decorators": "_DimRange",
+    "torch.serialization": "_get_layout",
+    "torch.torch_version": "TorchVersion",
+    "numpy": "dtype",
+    "numpy._core.multiarray": "scalar",
+    "numpy.core.multiarray": "scalar",
+    "_codecs": "encode",
+    "collections": "Counter",
+    **dict.fromkeys(("builtins", "__builtin__"), "set bytearray complex"),
+}
+_ALLOWED |= {(room, name): _Inert for room, names in _INERT.items() for name in names.split()}
 
 
 class _Reader(pickle._Unpickler):
@@ -110,7 +148,7 @@ class _Reader(pickle._Unpickler):
         kind = name.removesuffix("Storage")
         if module == "torch" and kind != name and kind in _DTYPES:
             return _Kind(_DTYPES[kind])
-        if module == "torch" and (name in NAMES or name in _DTYPES.values()):
+        if module == "torch" and (name in NAMES or name in WIDTHS or name in _DTYPES.values()):
             return _Kind(name)
         raise CheckpointError(
             f"the file wants to run {module[:100]}.{name[:100]}. Rule: only tensors and plain "
@@ -123,7 +161,7 @@ class _Reader(pickle._Unpickler):
         return _Storage(kind.dtype, str(key))
 
 
-def tensors_of(text: bytes) -> list[tuple[str, SavedTensor]]:
+def tensors_of(text: bytes) -> list[tuple[str, SavedTensor | OtherTensor]]:
     """Return the tensors of a pickle by name; names of nested dicts and lists are joined by dots.
 
     Raises
@@ -136,13 +174,13 @@ def tensors_of(text: bytes) -> list[tuple[str, SavedTensor]]:
     return list(_walk(_Reader(io.BytesIO(text)).load()))
 
 
-def _walk(found: Any) -> Iterator[tuple[str, SavedTensor]]:
+def _walk(found: Any) -> Iterator[tuple[str, SavedTensor | OtherTensor]]:
     """Find the tensors in nested dicts, lists and tuples; what refers to itself ends."""
     waiting: list[tuple[str, Any]] = [("", found)]
     seen: set[int] = set()
     while waiting:
         name, item = waiting.pop()
-        if isinstance(item, SavedTensor):
+        if isinstance(item, SavedTensor | OtherTensor):
             yield name or "tensor", item
             continue
         if isinstance(item, dict):

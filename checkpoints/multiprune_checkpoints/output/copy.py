@@ -40,7 +40,8 @@ def copy_pruned(
     ----------
     source : SourceFile
     places : sequence of (int, Stored)
-        The pruned tensors in it, with their numbers in `plan`.
+        The pruned tensors in it, with their numbers in `plan`, and stored masks of such tensors,
+        which become their new masks.
     plan : FilePlan
     target : int or None
         An open file, or None to write nothing.
@@ -56,23 +57,26 @@ def copy_pruned(
     pruned : dict of int
         How many entries of each tensor are pruned, by number.
     """
-    pruned = {number: 0 for number, _ in places}
+    pruned = {number: 0 for number, tensor in places if tensor is plan.tensors[number]}
     begin = asked = source.layout.data
     at = 0
     with Digest() as digest:
-        for start, stop, number in _blocks(source.size, places, plan):
+        for start, stop, place in _blocks(source.size, places, plan):
             check_order(source, start, at)
             raw, at = source.read(start, stop), stop
             digest.update(raw)
             plan.progress.advance(stop - start)
             out: bytes | memoryview = raw
-            if number is not None:
-                tensor = plan.tensors[number]
-                width = tensor.itemsize
+            if place is not None:
+                number, tensor = place
+                width, weight = tensor.itemsize, plan.tensors[number]
                 i, j = (start - tensor.start) // width, (stop - tensor.start) // width
-                keep = plan.kept(number, i, j, raw)
-                masks.write(tensor.name, i, keep)
-                pruned[number] += j - i - int(np.count_nonzero(keep))
+                if tensor is weight:
+                    keep = plan.kept(number, i, j, raw)
+                    masks.write(tensor.name, i, keep)
+                    pruned[number] += j - i - int(np.count_nonzero(keep))
+                else:
+                    keep = plan.kept(number, i, j, plan.checkpoint.read(weight, i, j))
                 bits = np.frombuffer(raw, f"u{width}")
                 out = np.multiply(bits, keep, dtype=bits.dtype).data  # bits times 0 or 1
             if target is not None and stop > begin:
@@ -130,7 +134,7 @@ def check_counts(plan: FilePlan, pruned: Sequence[int]) -> None:
 
 def _blocks(
     size: int, places: Sequence[tuple[int, Stored]], plan: FilePlan
-) -> Iterator[tuple[int, int, int | None]]:
+) -> Iterator[tuple[int, int, tuple[int, Stored] | None]]:
     """Cut a file into blocks, in its order: where each lies, and which tensor it is part of."""
     at = 0
     # An empty tensor may share its place with another, and has nothing to be written.
@@ -140,7 +144,7 @@ def _blocks(
         # Whole rows or groups, and whole bytes of packed masks.
         unit = math.lcm(plan.unit(number), 8) * tensor.itemsize
         step = max(_BLOCK // unit, 1) * unit
-        yield from ((i, j, number) for i, j in _steps(tensor.start, tensor.stop, step))
+        yield from ((i, j, (number, tensor)) for i, j in _steps(tensor.start, tensor.stop, step))
         at = tensor.stop
     yield from ((i, j, None) for i, j in _steps(at, size))
 

@@ -16,10 +16,14 @@ from typing import Any
 
 from multiprune_checkpoints.errors import CheckpointError, OutputError
 from multiprune_checkpoints.formats.checkpoint import JOURNAL, Checkpoint
+from multiprune_checkpoints.formats.elsewhere import WEIGHTS
 from multiprune_checkpoints.formats.source import write_all
 from multiprune_checkpoints.output.atomic import AtomicFile, AtomicFolder, sync_folder, temporary_of
 
-__all__ = ["Destination", "check_folder", "copy_others", "recover"]
+__all__ = ["Destination", "check_folder", "copy_others", "dense_copies", "recover"]
+
+_STATES = ("optim", "sched", "rng_state", "training_args", "scaler", "random_states")
+"""How names begin of what trainers save beside a model."""
 
 
 class Destination:
@@ -156,6 +160,20 @@ def check_folder(source: Path, target: Path, also: Collection[str] = ()) -> None
             f"{target} is there and holds {', '.join(lost[:5])}. Rule: only an older output is "
             "replaced. Name another folder, or empty this one."
         )
+
+
+def dense_copies(checkpoint: Checkpoint) -> list[str]:
+    """Return the files in a checkpoint's folder that look like weights, and stay as they are."""
+    if not checkpoint.is_folder:
+        return []
+    read = {source.path.name for source in checkpoint.files}
+    return sorted(
+        path.name
+        for path in checkpoint.path.parent.iterdir()
+        if path.name.endswith(WEIGHTS)
+        and path.name not in read
+        and not path.name.startswith((".", *_STATES))
+    )
 
 
 def copy_others(source: Path, target: Path, written: Collection[str]) -> None:

@@ -1,0 +1,134 @@
+"""What in a checkpoint is no weight, though it is an array of floats, and why.
+
+Masks, what belongs to quantized tensors, the state of an optimizer, constant buffers. They are
+ranked only where a pattern of `include` names them alone.
+Clauses: ERR-03.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from multiprune_checkpoints.formats.checkpoint import Checkpoint
+from multiprune_checkpoints.formats.dtypes import is_float
+from multiprune_checkpoints.formats.source import Stored
+
+__all__ = ["ONES", "left_out", "stored_masks"]
+
+_OPTIMIZER = re.compile(r"(?:^|_)opt(?:im|imizer)?s?(?=_|$|[A-Z0-9])")
+_MOMENTS = re.compile("(max_)?exp_avg(_sq)?|exp_inf|momentum_buffer|square_avg|acc_delta")
+_COMPANION = re.compile(
+    r"scale|zero|absmax|amax|quant|scb|codebook|g_idx|(?:^|[._])(?:s|lut|biases|meta)$", re.I
+)
+"""Names of what a quantized tensor is decoded with, in the formats of GPTQ, AWQ, bitsandbytes,
+compressed-tensors, FP8, NVFP4, MXFP4, HQQ, Marlin, AQLM and MLX."""
+_PACKED = ("int8", "uint8", "int16", "uint16", "int32", "uint32")
+_EIGHT_BITS = "float8"
+_BLOCK = 1 << 14
+ONES = {"float64": 0x3FF << 52, "float32": 0x3F80 << 16, "float16": 0x3C00, "bfloat16": 0x3F80}
+"""The bits of 1, by dtype."""
+
+
+def left_out(checkpoint: Checkpoint) -> dict[str, str]:
+    """Return the names of tensors that are no weights, each with the reason.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Of what is neither a mask nor named as another kind, the first entries are read; all of
+        them only where those have one value beside zero.
+    """
+    tensors = checkpoint.tensors
+    masks = stored_masks(tensors)
+    reasons = dict(checkpoint.unread)
+    reasons |= {mask.name: "the mask of a pruned tensor" for mask in masks.values()}
+    reasons |= _quantized({n: t for n, t in tensors.items() if n not in reasons})
+    for name, tensor in tensors.items():
+        if name in reasons:
+            continue
+        if tensor.dtype.endswith(" (strided)"):
+            reasons[name] = "stored in another order of dimensions; save it .contiguous()"
+        elif tensor.dtype.endswith(" (shared)"):
+            reasons[name] = "shares a part of its bytes with another tensor; save a .clone()"
+        elif _is_of_an_optimizer(name):
+            reasons[name] = "the state of an optimizer"
+        elif is_float(tensor.dtype) and len(tensor.shape) >= 2 and _is_constant(checkpoint, tensor):
+            reasons[name] = "a constant buffer: zeros and one other value"
+    return reasons
+
+
+def stored_masks(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
+    """Return the masks of a pruned torch model beside what they prune, by the name of that."""
+    pairs = (
+        (name, tensors.get(f"{name.removesuffix('_orig')}_mask"))
+        for name in tensors
+        if name.endswith("_orig")
+    )
+    return {
+        name: mask for name, mask in pairs if mask is not None and mask.shape == tensors[name].shape
+    }
+
+
+def _quantized(tensors: Mapping[str, Stored]) -> dict[str, str]:
+    """Find quantized tensors, and what they are decoded with: in their module, or below them."""
+    inside: dict[str, list[str]] = {}
+    for name in tensors:
+        module = name.rpartition(".")[0]
+        inside.setdefault(module, []).append(name)
+        while module := module.rpartition(".")[0]:
+            if module in tensors:
+                inside.setdefault(module, []).append(name)
+    reasons: dict[str, str] = {}
+    for name, tensor in tensors.items():
+        is_eight_bits = tensor.dtype.startswith(_EIGHT_BITS) and not _is_companion(name)
+        if not (is_eight_bits or _is_packed(tensor)):
+            continue
+        near = *inside[name.rpartition(".")[0]], *inside.get(name, ())
+        companions = [other for other in near if other != name and _is_companion(other)]
+        if any(is_float(tensors[other].dtype) for other in companions):
+            reasons[name] = "quantized"
+        reasons |= {other: "decodes a quantized tensor" for other in companions}
+    return reasons
+
+
+def _is_packed(tensor: Stored) -> bool:
+    return bool(tensor.shape) and (tensor.dtype in _PACKED or tensor.dtype.startswith(("F4", "F6")))
+
+
+def _is_companion(name: str) -> bool:
+    return _COMPANION.search(name.rpartition(".")[2]) is not None
+
+
+def _is_of_an_optimizer(name: str) -> bool:
+    *path, last = re.split(r"[./]", name)
+    return _MOMENTS.fullmatch(last) is not None or any(_OPTIMIZER.search(part) for part in path)
+
+
+def _is_constant(checkpoint: Checkpoint, tensor: Stored) -> bool:
+    """Whether some entries are zero and all others equal: a causal mask, not a weight.
+
+    One entry that is left of a weight is no such value, nor are few that are not 1.
+    """
+    values: set[int] = set()
+    counts = [0, 0]
+    for bits in _entries(checkpoint, tensor):
+        zero = (bits << 1) == 0
+        values |= set(np.unique(bits[~zero]).tolist())
+        if len(values) > 1:
+            return False
+        counts[0] += int(zero.sum())
+        counts[1] += int((~zero).sum())
+    if not values or not counts[0]:
+        return False
+    is_one = tensor.dtype in ONES and values == {ONES[tensor.dtype]}
+    return counts[1] >= (2 if is_one else 16)
+
+
+def _entries(checkpoint: Checkpoint, tensor: Stored) -> Iterator[Any]:
+    for start in range(0, tensor.size, _BLOCK):
+        raw = checkpoint.read(tensor, start, min(start + _BLOCK, tensor.size))
+        yield np.frombuffer(raw, f"<u{tensor.itemsize}")
