@@ -13,6 +13,7 @@ __all__ = [
     "NotPrunedError",
     "ProcessesError",
     "ScriptError",
+    "StaleValueError",
     "StateError",
     "UndoError",
     "UnprunableError",
@@ -68,6 +69,12 @@ class WriteError(MultipruneError, TypeError, AttributeError):
     """A pruned name is written to, which is computed at each reading."""
 
     kind = "name-taken"
+
+
+class StaleValueError(MultipruneError, RuntimeError):
+    """Weights were changed while their pruned values were cached."""
+
+    kind = "state"
 
 
 class LayoutError(MultipruneError, TypeError, ValueError):

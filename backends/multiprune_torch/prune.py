@@ -17,6 +17,7 @@ from multiprune_torch.functions.entries import (
 from multiprune_torch.functions.many import global_unstructured
 from multiprune_torch.functions.removal import is_pruned, remove
 from multiprune_torch.hooks.base import BasePruningMethod, PruningContainer
+from multiprune_torch.hooks.cached import cached
 from multiprune_torch.hooks.methods import (
     CustomFromMask,
     Identity,
@@ -55,6 +56,7 @@ __all__ = [
     "_validate_pruning_dim",
     "_validate_structured_pruning",
     "apply_masks",
+    "cached",
     "custom_from_mask",
     "freeze",
     "global_unstructured",

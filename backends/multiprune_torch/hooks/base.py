@@ -53,8 +53,9 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
         name, buffers = self._tensor_name, module._buffers
         if isinstance(buffers, PrunedBuffers):
             if buffers.module is not module and module._parameters is not buffers.parameters:
-                module.__dict__["_buffers"] = buffers.twin(module)  # a shallow copy, on its own
-            if isinstance(module, nn.RNNBase):
+                buffers = module.__dict__["_buffers"] = buffers.twin(module)  # a shallow copy
+            buffers.begin(name)
+            if isinstance(module, nn.RNNBase) and buffers.due >= set(buffers.hooks):
                 refresh(module)
         elif name + "_orig" in module._parameters or hasattr(module, name + "_orig"):
             # A replica of DataParallel: its dicts are plain copies, its parameters attributes.
@@ -75,15 +76,14 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
         ``torch.nn.utils.prune.BasePruningMethod.apply_mask``.
         """
         name = self._tensor_name
-        # Read where they are: every forward pays for this. Replicas have them as attributes.
+        # Read where they are: every forward pays for this.
         orig: Any = module._parameters.get(name + "_orig")
         mask: Any = module._buffers.get(name + "_mask")
-        if orig is None or mask is None:
+        if orig is None or mask is None:  # a replica
             orig, mask = getattr(module, name + "_orig"), getattr(module, name + "_mask")
         if self._scales:
-            scaled: torch.Tensor = mask.to(dtype=orig.dtype) * orig
-            return scaled
-        return masked(orig, mask)
+            return mask.to(dtype=orig.dtype) * orig  # type: ignore[no-any-return]
+        return masked(orig, mask, sparse=getattr(module._buffers, "sparse", False))
 
     @classmethod
     def apply(

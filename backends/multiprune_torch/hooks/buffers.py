@@ -7,14 +7,73 @@ from __future__ import annotations
 
 from copy import deepcopy
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import nn
 
 from multiprune_torch.errors import WriteError
-from multiprune_torch.request.pruned import find_hook
+from multiprune_torch.hooks.cached import read_cached
+from multiprune_torch.request.pruned import find_hook, is_binary
+from multiprune_torch.sharding import is_sharded
 
-__all__ = ["PrunedBuffers"]
+__all__ = ["PrunedBuffers", "PrunedValue"]
+
+
+class PrunedValue(torch.Tensor):
+    """A tensor like any other, but for ``value.data = ...``, which reaches the original.
+
+    ``layer.weight.data += delta``, as adapters are merged, assigns to `data` in its last step. What
+    is assigned is kept where the mask is 1; pruned entries keep what they had.
+    """
+
+    __torch_function__: Any = torch._C._disabled_torch_function_impl
+    _home: tuple[ref[nn.Module], str]
+
+    @property
+    def data(self) -> torch.Tensor:
+        """The tensor without its history; shared memory, as of every tensor."""
+        return _plain(self.detach())
+
+    @data.setter
+    def data(self, new: torch.Tensor) -> None:
+        module, name = self._home[0](), self._home[1]
+        orig = None if module is None else module._parameters.get(name + "_orig")
+        if module is None or orig is None:
+            torch.Tensor.data.__set__(self, new)  # type: ignore[attr-defined]
+            return
+        buffers: Any = module._buffers
+        mask, hook = buffers[name + "_mask"], buffers.hooks[name]
+        if new.shape != orig.shape or new.dtype != orig.dtype or hook._scales or is_sharded(orig):
+            raise WriteError(
+                f"{type(module).__name__}.{name}.data was set to {new.dtype}{list(new.shape)}, and "
+                f"it is pruned. Rule: what is assigned there goes to {name}_orig where the mask is "
+                f"1, so it has its dtype and shape [REP-04]. Write to {name}_orig, or use "
+                "module.to()."
+            )
+        with torch.inference_mode(False), torch.no_grad():
+            orig.copy_(torch.where(mask != 0, new.to(orig.device), orig))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return deepcopy(_plain(self), memo)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _plain(self).__reduce_ex__(protocol)
+
+    def __repr__(self) -> str:  # type: ignore[override]
+        return repr(_plain(self))
+
+
+def _labelled(value: torch.Tensor, module: nn.Module, name: str) -> torch.Tensor:
+    """Let a value know whose it is."""
+    if type(value) is torch.Tensor:
+        value.__class__ = PrunedValue
+        value._home = ref(module), name  # type: ignore[attr-defined]
+    return value
+
+
+def _plain(value: torch.Tensor) -> torch.Tensor:
+    return value.as_subclass(torch.Tensor) if type(value) is PrunedValue else value
 
 
 class PrunedBuffers(dict[str, Any]):
@@ -33,8 +92,12 @@ class PrunedBuffers(dict[str, Any]):
         For each pruned name the hook that applies its mask.
     followers : dict of str to tuple of str
         The parameters that came after it, so that `uninstall` can restore the order.
-    values_read : dict of str to tuple
-        In evaluation, original and mask, their state, the value that was read, and its version.
+    masks_read : dict of str to (torch.Tensor, int)
+        For each pruned name the mask that was looked at last, and its version then.
+    due : set of str
+        The pruned names that the module's own forward, which has begun, is going to read.
+    sparse : bool
+        Whether the gradient of what is read now may be sparse.
     """
 
     def __init__(self, module: nn.Module, buffers: dict[str, Any]) -> None:
@@ -42,39 +105,47 @@ class PrunedBuffers(dict[str, Any]):
         self.module = module
         self.hooks: dict[str, Any] = {}
         self.followers: dict[str, tuple[str, ...]] = {}
-        self.values_read: dict[str, tuple[Any, Any, Any, torch.Tensor, int]] = {}
+        self.masks_read: dict[str, tuple[Any, int]] = {}
+        self.due: set[str] = set()
+        self.sparse = False
 
     def __contains__(self, name: object) -> bool:
-        # nn.Module asks whether "training" is a buffer only when it is about to set it: train()
-        # and eval() let go of values that were read, so writes that torch cannot see are seen.
-        if name == "training":
-            self.values_read.clear()
         return dict.__contains__(self, name) or name in self.hooks
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.hooks:
             return dict.__getitem__(self, name)
-        if torch.is_grad_enabled() or self.module.training or _is_traced():
+        is_traced = _is_traced()
+        is_own = is_traced or name in self.due
+        self.sparse = not is_own or self.module.__dict__.get("sparse") is True
+        if is_traced:
             return self.hooks[name].apply_mask(self.module)
-        return self._read_again(name)
+        if not is_own:
+            return _labelled(self.compute(name), self.module, name)
+        self.due.remove(name)
+        return self.compute(name) if torch.is_grad_enabled() else read_cached(self, name)
 
-    def _read_again(self, name: str) -> torch.Tensor:
-        """Return the value that was read last, if nothing has changed that torch counts."""
-        orig = self.module._parameters[name + "_orig"]
+    def begin(self, name: str) -> None:
+        """Note that the module's own forward begins: of torch's, it is known what it does."""
+        is_rnn = isinstance(self.module, nn.RNNBase)  # whose weights are read here
+        if is_rnn or type(self.module).__module__.startswith("torch.nn.modules"):
+            self.due.add(name)
+
+    def compute(self, name: str) -> torch.Tensor:
+        """Compute a value. Of a mask that was written to, it looks at what it holds now."""
         mask = dict.__getitem__(self, name + "_mask")
-        if type(orig) is not nn.Parameter or orig.is_inference() or mask.is_inference():
-            value: torch.Tensor = self.hooks[name].apply_mask(self.module)
-            return value
-        state = [(t._version, t.data_ptr(), t.dtype) for t in (orig, mask)]
-        known = self.values_read.get(name)
-        # The tensors are held and compared themselves, for an id or an address may come again.
-        if known is None or known[0] is not orig or known[1] is not mask or known[2] != state:
-            known = None
-        if known is None or known[3]._version != known[4]:  # somebody wrote to the value itself
-            with torch.inference_mode(False), torch.no_grad():  # good for readers of every mode
-                value = self.hooks[name].apply_mask(self.module)
-            known = self.values_read[name] = orig, mask, state, value, value._version
-        return known[3]
+        known = self.masks_read.get(name)
+        if known is None or known[0] is not mask or known[1] != _version(mask):
+            self.look_at(name)
+        value: torch.Tensor = self.hooks[name].apply_mask(self.module)
+        return value
+
+    def look_at(self, name: str) -> None:
+        """Note whether a mask holds other values than 0 and 1, and multiplies: DEV-59."""
+        mask = dict.__getitem__(self, name + "_mask")
+        if type(mask) is torch.Tensor:
+            self.hooks[name]._scales = not is_binary(mask)
+            self.masks_read[name] = mask, _version(mask)
 
     def __setitem__(self, name: str, value: Any) -> None:
         if name not in self.hooks:
@@ -111,7 +182,7 @@ class PrunedBuffers(dict[str, Any]):
 
     def __setstate__(self, state: Any) -> None:
         self.module, buffers, self.hooks, self.followers = state
-        self.values_read = {}
+        self.masks_read, self.due, self.sparse = {}, set(), False
         dict.update(self, buffers)
 
     @property
@@ -139,7 +210,16 @@ def _empty() -> PrunedBuffers:
     return PrunedBuffers.__new__(PrunedBuffers)
 
 
+def _version(mask: torch.Tensor) -> int:
+    return -1 if mask.is_inference() else mask._version
+
+
 def _is_traced() -> bool:
-    """Whether torch.compile or torch.export looks at this: what they trace is not kept."""
+    """Whether somebody looks at what is computed here, who wants plain tensors and operations."""
     compiler: Any = torch.compiler
-    return bool(compiler.is_compiling()) if hasattr(compiler, "is_compiling") else False
+    return bool(
+        compiler.is_compiling()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._get_tracing_state() is not None
+        or torch._C._len_torch_dispatch_stack()
+    )

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from multiprune_torch.hooks.buffers import PrunedBuffers
-from multiprune_torch.request.pruned import find_hook, is_binary
+from multiprune_torch.request.pruned import find_hook
 from multiprune_torch.sharding import storage
 
 __all__ = ["all_or_nothing", "install", "read_again", "refresh", "uninstall"]
@@ -48,7 +48,7 @@ def install(module: nn.Module, name: str, mask: torch.Tensor, hook: Any) -> None
             mask = mask.clone()
     dict.__setitem__(buffers, name + "_mask", mask)
     buffers.hooks[name] = hook
-    buffers.values_read.clear()
+    buffers.masks_read[name] = mask, mask._version
     keyed_hook = find_hook(module, name)
     if keyed_hook is None:
         module.register_forward_pre_hook(hook)
@@ -90,7 +90,7 @@ def uninstall(module: nn.Module, name: str, value: torch.Tensor) -> None:
 
 
 def read_again(module: nn.Module, *_: Any) -> None:
-    """Forget what is known of a module's values; torch calls it after a state was loaded.
+    """Look again at a module's masks; torch calls it after a state was loaded.
 
     A loaded mask may hold other values than 0 and 1; such a one multiplies, as in torch.
 
@@ -100,10 +100,8 @@ def read_again(module: nn.Module, *_: Any) -> None:
     """
     buffers = module._buffers
     if isinstance(buffers, PrunedBuffers):
-        buffers.values_read.clear()
-        for name, hook in buffers.hooks.items():
-            mask = buffers[name + "_mask"]
-            hook._scales = type(mask) is torch.Tensor and not is_binary(mask)
+        for name in buffers.hooks:
+            buffers.look_at(name)
     refresh(module)
 
 

@@ -21,6 +21,7 @@ from multiprune_torch.hooks.gradients import hook_gradient
 from multiprune_torch.hooks.reparametrization import all_or_nothing
 from multiprune_torch.models.select import full_names, pruned_places, select
 from multiprune_torch.models.verbs import remove_all
+from multiprune_torch.request.pruned import masked_gradient
 from multiprune_torch.request.refusals import check_dense
 
 __all__ = ["Frozen", "freeze"]
@@ -41,7 +42,10 @@ class _Keeper:
         _keepers[id(parameter)] = self
 
     def mask_gradient(self, parameter: torch.Tensor) -> None:
-        if parameter.grad is not None:
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            for zeros in self.zeros.values():
+                parameter.grad = masked_gradient(parameter.grad, ~zeros)
+        elif parameter.grad is not None:
             self.fill(parameter.grad)
 
     def fill(self, tensor: torch.Tensor) -> None:

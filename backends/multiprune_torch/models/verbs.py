@@ -192,11 +192,10 @@ def undo(model: nn.Module, *, process_group: Any = None) -> list[str]:
 
 
 def refresh_model(model: nn.Module) -> None:
-    """Let go of masked values that were read in evaluation.
+    """Look again at the masks of a model, and at the weights that RNNs hold.
 
-    Needed only after writes that torch cannot see (``.data``, NumPy views,
-    ``vector_to_parameters``) with no ``train()`` or ``eval()`` in between, and after other values
-    than 0 and 1 were written into a mask by hand.
+    Needed only after other values than 0 and 1 were written into a mask in a way that torch does
+    not count (``.data``, NumPy views).
     """
     check_model(model)
     for module in model.modules():
