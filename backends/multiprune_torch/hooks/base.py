@@ -15,7 +15,7 @@ from torch.nn.utils import prune as torch_prune
 from multiprune.errors import ScoresShapeError
 from multiprune_torch.errors import NotPrunedError, ScriptError, UnprunableError
 from multiprune_torch.hooks.buffers import PrunedBuffers
-from multiprune_torch.hooks.reparametrization import all_or_nothing, install, refresh, uninstall
+from multiprune_torch.hooks.reparametrization import all_or_nothing, install, uninstall
 from multiprune_torch.ranking.masks import mask_dtype_of
 from multiprune_torch.ranking.user_methods import next_mask, scales
 from multiprune_torch.request.parameters import Place, read
@@ -55,8 +55,6 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
             if buffers.module is not module and module._parameters is not buffers.parameters:
                 buffers = module.__dict__["_buffers"] = buffers.twin(module)  # a shallow copy
             buffers.begin(name)
-            if isinstance(module, nn.RNNBase) and buffers.due >= set(buffers.hooks):
-                refresh(module)
         elif name + "_orig" in module._parameters or hasattr(module, name + "_orig"):
             # A replica of DataParallel: its dicts are plain copies, its parameters attributes.
             module.__dict__[name] = self.apply_mask(module)

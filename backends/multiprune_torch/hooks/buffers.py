@@ -17,7 +17,7 @@ from multiprune_torch.hooks.cached import read_cached
 from multiprune_torch.request.pruned import find_hook, is_binary
 from multiprune_torch.sharding import is_sharded
 
-__all__ = ["PrunedBuffers", "PrunedValue"]
+__all__ = ["PrunedBuffers", "PrunedValue", "read_weights"]
 
 
 class PrunedValue(torch.Tensor):
@@ -102,7 +102,7 @@ class PrunedBuffers(dict[str, Any]):
 
     def __init__(self, module: nn.Module, buffers: dict[str, Any]) -> None:
         super().__init__(buffers)
-        self.module = module
+        self._belong_to(module)
         self.hooks: dict[str, Any] = {}
         self.followers: dict[str, tuple[str, ...]] = {}
         self.masks_read: dict[str, tuple[Any, int]] = {}
@@ -115,20 +115,25 @@ class PrunedBuffers(dict[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self.hooks:
             return dict.__getitem__(self, name)
-        is_traced = _is_traced()
-        is_own = is_traced or name in self.due
-        self.sparse = not is_own or self.module.__dict__.get("sparse") is True
-        if is_traced:
+        is_own, self.sparse = name in self.due, False
+        if _is_traced():
             return self.hooks[name].apply_mask(self.module)
         if not is_own:
+            self.sparse = True
             return _labelled(self.compute(name), self.module, name)
         self.due.remove(name)
-        return self.compute(name) if torch.is_grad_enabled() else read_cached(self, name)
+        if not torch.is_grad_enabled():
+            return read_cached(self, name)
+        self.sparse = self.module.__dict__.get("sparse") is True
+        return self.compute(name)
 
     def begin(self, name: str) -> None:
-        """Note that the module's own forward begins: of torch's, it is known what it does."""
-        is_rnn = isinstance(self.module, nn.RNNBase)  # whose weights are read here
-        if is_rnn or type(self.module).__module__.startswith("torch.nn.modules"):
+        """Note that the module's own forward begins; what torch's do with a value is known."""
+        if self.is_rnn:  # it reads all of its weights before
+            self.due.add(name)
+            if len(self.due) == len(self.hooks):
+                read_weights(self.module)  # type: ignore[arg-type]
+        elif self.is_torchs:
             self.due.add(name)
 
     def compute(self, name: str) -> torch.Tensor:
@@ -181,7 +186,8 @@ class PrunedBuffers(dict[str, Any]):
         return _empty, (), (self.module, dict(self), self.hooks, self.followers)
 
     def __setstate__(self, state: Any) -> None:
-        self.module, buffers, self.hooks, self.followers = state
+        module, buffers, self.hooks, self.followers = state
+        self._belong_to(module)
         self.masks_read, self.due, self.sparse = {}, set(), False
         dict.update(self, buffers)
 
@@ -196,6 +202,10 @@ class PrunedBuffers(dict[str, Any]):
         twin.__setstate__((module, dict(self), dict(self.hooks), dict(self.followers)))
         return twin
 
+    def _belong_to(self, module: nn.Module) -> None:
+        self.module, self.is_rnn = module, isinstance(module, nn.RNNBase)
+        self.is_torchs = type(module).__module__.startswith("torch.nn.modules.")
+
     def _handed_over(self, name: str) -> bool:
         """Whether torch's own functions took the pruning over: its hook is no longer ours.
 
@@ -204,6 +214,12 @@ class PrunedBuffers(dict[str, Any]):
         """
         keyed_hook = find_hook(self.module, name)
         return keyed_hook is None or keyed_hook[1] is not self.hooks[name]
+
+
+def read_weights(module: nn.RNNBase) -> None:
+    """Put current values into the list of weights that an RNN passes to its kernel."""
+    names = module._flat_weights_names
+    module.__dict__["_flat_weights"] = [getattr(module, n, None) for n in names]
 
 
 def _empty() -> PrunedBuffers:

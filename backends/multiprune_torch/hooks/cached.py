@@ -89,7 +89,8 @@ def read_cached(buffers: Any, name: str) -> torch.Tensor:
     values = _values.get()
     if values is None:
         return buffers.compute(name)  # type: ignore[no-any-return]
-    orig, mask = buffers.parameters[name + "_orig"], buffers[name + "_mask"]
+    orig = buffers.module._parameters[name + "_orig"]
+    mask = dict.__getitem__(buffers, name + "_mask")
     if type(orig) is not torch.nn.Parameter or orig.is_inference() or mask.is_inference():
         return buffers.compute(name)  # type: ignore[no-any-return]
     known, state = values.get((id(buffers), name)), _state(orig, mask)

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from multiprune_torch.hooks.buffers import PrunedBuffers
+from multiprune_torch.hooks.buffers import PrunedBuffers, read_weights
 from multiprune_torch.request.pruned import find_hook
 from multiprune_torch.sharding import storage
 
@@ -108,8 +108,7 @@ def read_again(module: nn.Module, *_: Any) -> None:
 def refresh(module: nn.Module) -> None:
     """Put current values into the list of weights that an RNN passes to its kernel."""
     if isinstance(module, nn.RNNBase):
-        names = module._flat_weights_names
-        module.__dict__["_flat_weights"] = [getattr(module, n, None) for n in names]
+        read_weights(module)
 
 
 @contextmanager
