@@ -17,7 +17,7 @@ from multiprune_torch.distributed.layout import is_cut_alike, layout_of, local_p
 from multiprune_torch.distributed.processes import Processes
 from multiprune_torch.errors import LayoutError, ProcessesError
 from multiprune_torch.request.call import Call
-from multiprune_torch.request.parameters import Place, is_pair, locate
+from multiprune_torch.request.parameters import Place, is_pair, locate, stored_in
 from multiprune_torch.sharding import is_sharded
 
 __all__ = [
@@ -59,7 +59,7 @@ def refuse_fsdp1(pairs: Iterable[Any]) -> None:
         If it has (a TypeError and a ValueError).
     """
     for module, name in pairs:
-        if getattr(module._parameters.get(name), "_fsdp_flattened", False):
+        if getattr(stored_in(module).get(name), "_fsdp_flattened", False):
             raise LayoutError(
                 f"{name!r} of {type(module).__name__} is flattened by FullyShardedDataParallel "
                 "(FSDP1). Rule: its pieces have lost their shapes and are not pruned [SHARD-02]. "
@@ -197,7 +197,7 @@ def _is_spread(module: nn.Module) -> bool:
         is_sharded(parameter)
         or getattr(parameter, "_fsdp_flattened", False)
         or fsdp_state(module, stored) is not None
-        for stored, parameter in module._parameters.items()
+        for stored, parameter in stored_in(module).items()
     )
 
 

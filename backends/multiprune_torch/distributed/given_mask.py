@@ -44,7 +44,7 @@ def prune_by_mask(
         agreed["the parameters"] = line_of(place)
         dtype = mask_dtype_of(place, mask_dtype)
         shard = shard_of(processes, Call(None, [place], None, [dtype]), 0)
-        mask = as_mask(mask)
+        mask = as_mask(mask, on_meta=place.orig.is_meta)
         part = _part(place, shard, mask)
         agreed["the mask"] = _description(mask)
         entries = ShardedEntries([replace(shard, prior=part)])

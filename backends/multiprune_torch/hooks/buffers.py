@@ -14,66 +14,10 @@ from torch import nn
 
 from multiprune_torch.errors import WriteError
 from multiprune_torch.hooks.cached import read_cached
+from multiprune_torch.hooks.value import PrunedValue
 from multiprune_torch.request.pruned import find_hook, is_binary
-from multiprune_torch.sharding import is_sharded
 
-__all__ = ["PrunedBuffers", "PrunedValue", "read_weights"]
-
-
-class PrunedValue(torch.Tensor):
-    """A tensor like any other, but for ``value.data = ...``, which reaches the original.
-
-    ``layer.weight.data += delta``, as adapters are merged, assigns to `data` in its last step. What
-    is assigned is kept where the mask is 1; pruned entries keep what they had.
-    """
-
-    __torch_function__: Any = torch._C._disabled_torch_function_impl
-    _home: tuple[ref[nn.Module], str]
-
-    @property
-    def data(self) -> torch.Tensor:
-        """The tensor without its history; shared memory, as of every tensor."""
-        return _plain(self.detach())
-
-    @data.setter
-    def data(self, new: torch.Tensor) -> None:
-        module, name = self._home[0](), self._home[1]
-        orig = None if module is None else module._parameters.get(name + "_orig")
-        if module is None or orig is None:
-            torch.Tensor.data.__set__(self, new)  # type: ignore[attr-defined]
-            return
-        buffers: Any = module._buffers
-        mask, hook = buffers[name + "_mask"], buffers.hooks[name]
-        if new.shape != orig.shape or new.dtype != orig.dtype or hook._scales or is_sharded(orig):
-            raise WriteError(
-                f"{type(module).__name__}.{name}.data was set to {new.dtype}{list(new.shape)}, and "
-                f"it is pruned. Rule: what is assigned there goes to {name}_orig where the mask is "
-                f"1, so it has its dtype and shape [REP-04]. Write to {name}_orig, or use "
-                "module.to()."
-            )
-        with torch.inference_mode(False), torch.no_grad():
-            orig.copy_(torch.where(mask != 0, new.to(orig.device), orig))
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return deepcopy(_plain(self), memo)
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return _plain(self).__reduce_ex__(protocol)
-
-    def __repr__(self) -> str:  # type: ignore[override]
-        return repr(_plain(self))
-
-
-def _labelled(value: torch.Tensor, module: nn.Module, name: str) -> torch.Tensor:
-    """Let a value know whose it is."""
-    if type(value) is torch.Tensor:
-        value.__class__ = PrunedValue
-        value._home = ref(module), name  # type: ignore[attr-defined]
-    return value
-
-
-def _plain(value: torch.Tensor) -> torch.Tensor:
-    return value.as_subclass(torch.Tensor) if type(value) is PrunedValue else value
+__all__ = ["PrunedBuffers", "read_weights"]
 
 
 class PrunedBuffers(dict[str, Any]):
@@ -220,6 +164,14 @@ def read_weights(module: nn.RNNBase) -> None:
     """Put current values into the list of weights that an RNN passes to its kernel."""
     names = module._flat_weights_names
     module.__dict__["_flat_weights"] = [getattr(module, n, None) for n in names]
+
+
+def _labelled(value: torch.Tensor, module: nn.Module, name: str) -> torch.Tensor:
+    """Let a value know whose it is."""
+    if type(value) is torch.Tensor:
+        value.__class__ = PrunedValue
+        value._home = ref(module), name  # type: ignore[attr-defined]
+    return value
 
 
 def _empty() -> PrunedBuffers:

@@ -6,6 +6,7 @@ Clauses: METH, REP. Source: the classes of the same names in ``torch.nn.utils.pr
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -192,7 +193,7 @@ class CustomFromMask(BasePruningMethod, torch_prune.CustomFromMask):
             If it has another shape, is not a dense tensor, or has other values than 0 and 1
             (ValueErrors).
         """
-        mask = as_mask(self.mask)
+        mask = as_mask(self.mask, on_meta=default_mask.is_meta)
         if mask.shape != default_mask.shape:
             raise MaskShapeError(
                 f"the mask has shape {tuple(mask.shape)}, the parameter "
@@ -219,23 +220,27 @@ class CustomFromMask(BasePruningMethod, torch_prune.CustomFromMask):
         return super().apply(module, name, mask=mask, **options)
 
 
-def as_mask(given: Any) -> torch.Tensor:
-    """Return a mask as a tensor.
+def as_mask(given: Any, *, on_meta: bool = False) -> torch.Tensor:
+    """Return a mask as a tensor; of a parameter on the meta device it has no values either.
 
     Raises
     ------
     MaskTypeError
-        If it neither is nor becomes a dense tensor with values (a TypeError and a ValueError).
+        If it is no dense tensor, or has no values or would lose them (a TypeError and ValueError).
     """
-    try:
+    mask = None
+    with suppress(TypeError, ValueError, RuntimeError):
         mask = torch.as_tensor(given)
-    except (TypeError, ValueError, RuntimeError):
-        mask = None
-    if mask is None or mask.layout != torch.strided or mask.is_meta:
+    if on_meta and mask is not None and not mask.is_meta:
+        raise MaskTypeError(
+            f"the mask is {show(given)}, and the parameter is on the meta device. Rule: a mask is "
+            "where its parameter is, and on meta it would lose its values [MASK-03]. Load the "
+            "weights first: model.load_state_dict(state, assign=True)."
+        )
+    if mask is None or mask.layout != torch.strided or mask.is_meta != on_meta:
         raise MaskTypeError(
             f"the mask is {show(given)}. Rule: a mask is a dense tensor of 0 and 1 with values, or "
-            "what torch.as_tensor takes [MASK-03]. Start from torch.ones_like(weight), and "
-            "write zeros where entries are pruned."
+            "what torch.as_tensor takes [MASK-03]. Start from torch.ones_like(weight), and write 0."
         )
     return mask
 

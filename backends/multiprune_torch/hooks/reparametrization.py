@@ -119,7 +119,8 @@ def all_or_nothing(modules: Iterable[nn.Module]) -> Iterator[None]:
     -----
     Clause ERR-01.
     """
-    before = [(module, _state(module)) for module in dict.fromkeys(modules)]
+    own = [m for m in dict.fromkeys(modules) if not isinstance(m, torch.jit.ScriptModule)]
+    before = [(module, _state(module)) for module in own]
     try:
         yield
     except BaseException:

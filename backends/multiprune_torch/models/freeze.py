@@ -125,7 +125,7 @@ def freeze(model: nn.Module, **selection: Any) -> Frozen:
     chosen |= {(id(m), n): (m, n) for m, n in select(model, **selection)}
     pairs, frozen = list(chosen.values()), Frozen()
     for module, name in pairs:
-        parameter = module._parameters.get(name)
+        parameter = dict(module._parameters.items()).get(name)
         if parameter is not None:
             check_dense(module, name, parameter)
     try:

@@ -28,7 +28,12 @@ from multiprune_torch.hooks.methods import (
 from multiprune_torch.hooks.reparametrization import all_or_nothing
 from multiprune_torch.models.tied import warn_of_sharing
 from multiprune_torch.ranking.masks import Ranked, entry_masks, mask_dtype_of, masks_by_user_method
-from multiprune_torch.ranking.user_methods import checked_mask, is_overridden, with_scales
+from multiprune_torch.ranking.user_methods import (
+    check_values,
+    checked_mask,
+    is_overridden,
+    with_scales,
+)
 from multiprune_torch.request.call import Call
 from multiprune_torch.request.parameters import Place, read_all
 from multiprune_torch.request.pruned import is_binary
@@ -150,6 +155,8 @@ def _read(
         if where:
             raise _ranks_itself(pruning_method, where)
     places = read_all(parameters, names)
+    for place in places:
+        check_values(method, place)
     scores = match_scores(places, importance_scores)
     warn_of_sharing(places)
     dtypes = [mask_dtype_of(place, mask_dtype) for place in places]

@@ -49,7 +49,8 @@ def report(
     -------
     Report
         Prints as a table; one row for each pruned parameter, in the order of modules. Of a
-        sharded model every process asks for it together, and each gets the same.
+        sharded model every process asks for it together, and each gets the same. On the meta
+        device nothing is pruned.
 
     Examples
     --------
@@ -107,7 +108,8 @@ def _pruned(model: nn.Module) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
 
 def _is_same(mask: torch.Tensor, other: torch.Tensor) -> bool:
     # Of sharded ones processes would have to ask each other; theirs are one object.
-    return mask is other or (not is_sharded(mask) and not is_sharded(other) and mask.equal(other))
+    known = not (is_sharded(mask) or is_sharded(other) or mask.is_meta or other.is_meta)
+    return mask is other or (known and mask.equal(other))
 
 
 def _counts(
@@ -141,6 +143,8 @@ def _counts(
 
 def _local(values: torch.Tensor, mask: torch.Tensor) -> tuple[int, int, int]:
     """Count what this process holds: entries, pruned ones, and not finite ones."""
+    if values.is_meta or mask.is_meta:
+        return mask.numel(), 0, 0  # no value is there yet
     bad = sum(map(_not_finite, values.reshape(-1).split(_BLOCK)))
     kept = mask if mask.dtype == torch.bool else mask != 0  # of booleans it takes ten times longer
     return mask.numel(), mask.numel() - int(kept.count_nonzero()), bad

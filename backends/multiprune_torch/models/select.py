@@ -19,7 +19,7 @@ from multiprune.errors import ParametersTypeError, ScoresError, ScoresTypeError
 from multiprune.patterns import as_patterns, is_selected
 from multiprune_torch.distributed.in_place import InPlace
 from multiprune_torch.distributed.records import held
-from multiprune_torch.request.parameters import WRAPPED, Place, read
+from multiprune_torch.request.parameters import WRAPPED, Place, read, stored_in
 from multiprune_torch.request.refusals import check_model
 from multiprune_torch.sharding import storage
 
@@ -118,7 +118,7 @@ def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def all_pairs(model: nn.Module) -> list[tuple[nn.Module, str]]:
     """Return every parameter as it is stored, as (module, name) pairs."""
-    return [(module, name) for module in model.modules() for name in module._parameters]
+    return [(module, name) for module in model.modules() for name in stored_in(module)]
 
 
 def pruning_hooks(module: nn.Module) -> list[Any]:
@@ -167,7 +167,7 @@ def held_names(model: nn.Module) -> list[tuple[str, InPlace]]:
     named = [
         (f"{path}.{name}" if path else name, storage().record_of(module, name))
         for path, module in named_modules(model)
-        for name in module._parameters
+        for name in stored_in(module)
     ]
     return [(full, record) for full, record in named if record is not None]
 

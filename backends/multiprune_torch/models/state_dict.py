@@ -5,8 +5,9 @@ Clause: DEV-50.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -16,14 +17,16 @@ from multiprune_torch.hooks.base import commit
 from multiprune_torch.hooks.methods import Identity
 from multiprune_torch.hooks.reparametrization import all_or_nothing, uninstall
 from multiprune_torch.models.select import all_pairs, named_modules, pruned_places
-from multiprune_torch.request.parameters import read
+from multiprune_torch.request.parameters import read, stored_in
 from multiprune_torch.request.refusals import check_model, show
 from multiprune_torch.sharding import storage
 
 __all__ = ["load_state_dict"]
 
 
-def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
+def load_state_dict(
+    model: nn.Module, state_dict: Mapping[str, Any], *, assign: bool = False
+) -> None:
     """Load a state_dict, pruned or not, into a model, pruned or not.
 
     What is pruned in the state_dict (``name_orig`` and ``name_mask``, or ``name`` and ``name_mask``
@@ -33,7 +36,11 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
     ----------
     model : nn.Module
     state_dict : mapping of str to tensor
-        Of this library or of ``torch.nn.utils.prune``.
+        Of this library or of ``torch.nn.utils.prune``. Of names that the model ties, one is enough,
+        as safetensors and Hugging Face save them; the others get its values and its mask.
+    assign : bool
+        Whether the model takes the tensors themselves, with their dtypes and devices, as a model
+        on the meta device must. What is tied stays tied.
 
     Raises
     ------
@@ -44,7 +51,8 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
     -----
     Clause DEV-50. An optimizer knows parameters by their order, and in a pruned module, as in
     torch, originals come last. So make the optimizer before this call if the one that was saved was
-    made before its model was pruned; its parameters stay the same objects.
+    made before its model was pruned; its parameters stay the same objects, without `assign`. Source
+    of `assign`: ``torch.nn.Module.load_state_dict``.
 
     Examples
     --------
@@ -68,7 +76,8 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
             "prune.prune_model(model, prune.Identity); then call set_model_state_dict of "
             "torch.distributed.checkpoint.state_dict. Masks alone: prune.load_masks(model, path)."
         )
-    state_dict = _reparametrized(model, state_dict)
+    tied = _tied(model)
+    state_dict = _reparametrized(tied, state_dict, model.state_dict())
     wanted = {
         key.removesuffix("_mask")
         for key in state_dict
@@ -90,34 +99,76 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
             dtype = loaded.dtype if isinstance(loaded, torch.Tensor) else None
             mask = torch.ones_like(place.orig, dtype=dtype)
             commit(place, mask.detach(), Identity())
-        _check(model.state_dict(), state_dict)
-        model.load_state_dict(state_dict)
+        _check(model.state_dict(), state_dict, assign)
+        model.load_state_dict(state_dict, assign=assign)
+        if assign:
+            for holders in tied:
+                _tie(holders)
 
 
-def _reparametrized(model: nn.Module, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give what was pruned in place, values and a mask of booleans, its names beside a mask."""
-    own, state = model.state_dict(), dict(given)
-    names: dict[int, list[str]] = {}
+class _Holder(NamedTuple):
+    """A module that holds a parameter, pruned or not, and its full name in the model."""
+
+    full: str
+    module: nn.Module
+    name: str
+
+
+def _tied(model: nn.Module) -> list[list[_Holder]]:
+    """Return who holds each parameter."""
+    holders: dict[int, list[_Holder]] = {}
     for path, module in named_modules(model):
-        for stored, parameter in module._parameters.items():
+        for stored, parameter in stored_in(module).items():
             name = stored.removesuffix("_orig")
             name = name if f"{name}_mask" in module._buffers else stored
-            full = f"{path}.{name}" if path else name
-            names.setdefault(id(parameter), []).append(full)
+            holder = _Holder(f"{path}.{name}" if path else name, module, name)
+            if parameter is not None:
+                holders.setdefault(id(parameter), []).append(holder)
+    return list(holders.values())
+
+
+def _tie(holders: list[_Holder]) -> None:
+    """Let all hold the parameter that the last one was given: torch gives each its own."""
+    stored = [n + "_orig" if n + "_orig" in m._parameters else n for _, m, n in holders]
+    parameter = holders[-1].module._parameters[stored[-1]]
+    for holder, name in zip(holders, stored, strict=True):
+        holder.module._parameters[name] = parameter
+
+
+def _reparametrized(
+    tied: list[list[_Holder]], given: Mapping[str, Any], own: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Give what is pruned its two names: what was pruned in place, and what is tied to another."""
+    state = OrderedDict(given)
+    if hasattr(given, "_metadata"):  # the versions by which modules read older states
+        state._metadata = given._metadata  # type: ignore[attr-defined]
+    names = [[holder.full for holder in holders] for holders in tied]
     for key, mask in given.items():
         name = key.removesuffix("_mask")
         if key == name or name not in given or (key in own and f"{name}_orig" not in own):
             continue  # no mask, or a buffer of the user's
         if getattr(mask, "dtype", None) == torch.bool and mask.shape == given[name].shape:
-            tied = next((all_ for all_ in names.values() if name in all_), [name])
-            for each in tied:  # in place there is one mask for all names
-                if each in given:
+            for each in next((all_ for all_ in names if name in all_), [name]):
+                if each in given:  # in place there is one mask for all names
                     state[f"{each}_orig"], state[f"{each}_mask"] = state.pop(each), mask
+    for all_ in names:
+        kept = next((n for n in all_ if n in state or f"{n}_orig" in state), None)
+        for each in all_:
+            if kept is not None and each not in state and f"{each}_orig" not in state:
+                for end in ("", "_orig", "_mask"):
+                    if kept + end in state:
+                        state.setdefault(each + end, state[kept + end])
     return state
 
 
-def _check(ours: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+def _check(ours: Mapping[str, Any], given: Mapping[str, Any], assign: bool) -> None:
     """Compare names and shapes before any value is copied."""
+    on_meta = [k for k, t in ours.items() if isinstance(t, torch.Tensor) and t.is_meta]
+    if on_meta and not assign:
+        raise StateError(
+            f"{on_meta[0]} of the model is on the meta device. Rule: values are copied to where "
+            "the model is, and meta keeps none [DEV-50]. Pass assign=True."
+        )
     missing, unexpected = sorted(set(ours) - set(given)), sorted(set(given) - set(ours))
     both = [(key, ours[key], given[key]) for key in sorted(set(ours) & set(given))]
     tensors = [each for each in both if isinstance(each[1], torch.Tensor)]  # not extra state

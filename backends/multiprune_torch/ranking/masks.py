@@ -91,6 +91,9 @@ def entry_masks(
         Of the tensors.
     """
     question = question or Question(method.target)
+    if any(score.is_meta for score in scores):  # for identity alone, which looks at no value
+        masks = [torch.ones_like(a) if b is None else b for a, b in zip(likes, priors, strict=True)]
+        return Ranked([m.to(dtype) for m, dtype in zip(masks, dtypes, strict=True)])
     if isinstance(method, algebra.RandomUnstructured) and method.seed is None:
         stream, drawn = _drawn(question, scores, priors, names)
         masks = _write(drawn, likes, dtypes)

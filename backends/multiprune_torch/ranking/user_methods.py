@@ -11,11 +11,13 @@ import torch
 from torch.nn.utils import prune as torch_prune
 
 from multiprune.errors import MaskShapeError
+from multiprune_torch.errors import UnprunableError
 from multiprune_torch.ranking.masks import entry_masks
 from multiprune_torch.request.parameters import Place
 from multiprune_torch.request.pruned import is_binary
 
 __all__ = [
+    "check_values",
     "checked_mask",
     "is_overridden",
     "is_patched",
@@ -65,6 +67,7 @@ def next_mask(
 ) -> torch.Tensor:
     """Let a method compute the next mask of one parameter, on top of its present one."""
     prior = torch.ones_like(place.orig) if place.mask is None else place.mask
+    check_values(method, place)
     if not is_overridden(method):
         ranked = place.orig if scores is None else scores
         if hasattr(method, "algebra"):
@@ -83,6 +86,28 @@ def next_mask(
         mask = container.compute_mask(ranked, copy)
     method._scales = not is_binary(mask)
     return checked_mask(mask, place, dtype)
+
+
+def check_values(method: Any, place: Place) -> None:
+    """Check that there are values to rank, unless a method asks for none.
+
+    Raises
+    ------
+    UnprunableError
+        If the parameter is on the meta device (a TypeError and a ValueError).
+
+    Notes
+    -----
+    Clause DEV-52.
+    """
+    if place.orig.is_meta and not isinstance(
+        method, torch_prune.Identity | torch_prune.CustomFromMask
+    ):
+        raise UnprunableError(
+            f"{place} is on the meta device and has no values. Rule: entries are ranked by their "
+            "values [DEV-52]. Load them first: model.load_state_dict(state, assign=True), or "
+            "model.to_empty(device=...) and load_state_dict."
+        )
 
 
 def scales(place: Place) -> bool:

@@ -18,7 +18,7 @@ from multiprune_torch.request.pruned import find_hook, masked
 from multiprune_torch.request.refusals import about, check_dense, kind_of, not_found, show
 from multiprune_torch.sharding import is_sharded, storage
 
-__all__ = ["WRAPPED", "Place", "is_pair", "locate", "read", "read_all"]
+__all__ = ["WRAPPED", "Place", "is_pair", "locate", "read", "read_all", "stored_in"]
 
 WRAPPED = "_checkpoint_wrapped_module"
 """The child of a module that is wrapped for activation checkpointing; no state_dict names it."""
@@ -129,16 +129,24 @@ def locate(module: Any, name: Any) -> tuple[nn.Module, str]:
         If it is not a module, or the name not text (a TypeError).
     NoParameterError
         If a dotted name leads nowhere (an AttributeError and a TypeError).
+    UnprunableError
+        If the module is scripted or traced (a TypeError and a ValueError).
 
     Notes
     -----
-    Clauses ERR-05, DEV-14.
+    Clauses ERR-05, DEV-14, DEV-52.
     """
     if not isinstance(module, nn.Module) or not isinstance(name, str):
         raise ParametersTypeError(f"the pair ({show(module)}, {show(name)}) was given. {_PAIRS}")
     path, _, leaf = name.rpartition(".")
     try:
         module = module.get_submodule(path) if path else module
+        if isinstance(module, torch.jit.ScriptModule):
+            raise UnprunableError(
+                f"{leaf!r} is of a ScriptModule, {kind_of(module)}. Rule: what is scripted or "
+                "traced takes no new parameter [DEV-52]. Prune the module and remove the pruning "
+                "before torch.jit.script, or leave it out: exclude=..."
+            )
         while module._modules.get(WRAPPED) is not None:
             module = module.get_submodule(WRAPPED)
         return module, leaf
@@ -216,6 +224,11 @@ def _read_pruned(module: nn.Module, name: str, hook: Any, where: str) -> Place:
             "pruning? Call prune.remove before converting."
         )
     return Place(module, name, orig, mask, hook, where=where)
+
+
+def stored_in(module: nn.Module) -> dict[str, nn.Parameter | None]:
+    """Return a module's own parameters as they are stored; a ScriptModule has none of its own."""
+    return {} if isinstance(module, torch.jit.ScriptModule) else module._parameters
 
 
 def is_pair(value: Any) -> bool:

@@ -15,6 +15,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from multiprune.errors import MultipruneError, ParametersTypeError
 from multiprune_torch.errors import NoParameterError, UnprunableError
+from multiprune_torch.sharding import is_sharded
 
 __all__ = ["about", "check_dense", "check_model", "kind_of", "not_found", "show", "warn"]
 
@@ -66,12 +67,12 @@ def not_found(module: nn.Module, name: str) -> Exception:
 
 
 def check_dense(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-    """Check that a parameter is dense and has values.
+    """Check that a parameter is initialised and dense.
 
     Raises
     ------
     UnprunableError
-        If it is lazy, sparse or on the meta device (a TypeError and a ValueError).
+        If it is lazy, sparse or quantized (a TypeError and a ValueError).
     """
     where = f"{name!r} of {kind_of(module)}"
     if isinstance(parameter, UninitializedParameter):
@@ -84,10 +85,11 @@ def check_dense(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
             f"{where} is sparse ({parameter.layout}). Rule: only dense parameters are pruned "
             "[DEV-28]. Convert it: parameter.to_dense()."
         )
-    if parameter.is_meta:
+    if hasattr(parameter, "__tensor_flatten__") and not is_sharded(parameter):
         raise UnprunableError(
-            f"{where} is on the meta device and has no values. Rule: entries are ranked by their "
-            "values. Materialise the model first: module.to_empty(device=...) and load its weights."
+            f"{where} is held as {kind_of(parameter)}: other tensors stand for its values, as in "
+            "quantized ones. Rule: only dense parameters are pruned [DEV-28]. Prune before quantization, or "
+            "leave it out: exclude=..."
         )
 
 
