@@ -88,8 +88,8 @@ def check_dense(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
     if hasattr(parameter, "__tensor_flatten__") and not is_sharded(parameter):
         raise UnprunableError(
             f"{where} is held as {kind_of(parameter)}: other tensors stand for its values, as in "
-            "quantized ones. Rule: only dense parameters are pruned [DEV-28]. Prune before quantization, or "
-            "leave it out: exclude=..."
+            "quantized ones. Rule: only dense parameters are pruned [DEV-28]. Prune before "
+            "quantization, or leave it out: exclude=..."
         )
 
 
