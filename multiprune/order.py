@@ -5,7 +5,7 @@ Clauses: NUM, TYPE, RAND-04.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,8 @@ class Order:
     seed: int | None = None
 
     @classmethod
-    def of(cls, dtypes: Iterable[str], method: Any) -> Order:
-        """Return the order of scores of these dtypes under a method.
+    def of(cls, dtypes: Sequence[str], method: Any, names: Sequence[str] = ()) -> Order:
+        """Return the order of scores of these dtypes, and names for messages, under a method.
 
         Raises
         ------
@@ -47,7 +47,12 @@ class Order:
         -----
         Clauses TYPE-01, TYPE-09, NUM-16.
         """
-        fmt, signed = promote(dtypes), bool(getattr(method, "signed", False))
+        try:
+            fmt, signed = promote(dtypes), bool(getattr(method, "signed", False))
+        except DtypeError as error:
+            first = dict(zip(reversed(dtypes), reversed(names), strict=False))
+            given = ", ".join(f"{dtype} for {name}" for dtype, name in first.items())
+            raise DtypeError(f"{error} Given were {given}." if given else str(error)) from None
         if signed and fmt.kind == "complex":
             raise DtypeError(
                 f"{fmt.name} scores were given with signed=True. Rule: complex numbers rank by "

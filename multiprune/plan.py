@@ -152,7 +152,8 @@ def plan(
     names = [str(i) for i in range(len(scores))] if names is None else names
     backend = backend_of(scores[0])
     shapes, masks = [tuple(score.shape) for score in scores], masks or [None] * len(scores)
-    order = Order.of([(backend.dtype_name if backend else dtype_name)(s) for s in scores], method)
+    dtypes = [(backend.dtype_name if backend else dtype_name)(score) for score in scores]
+    order = Order.of(dtypes, method, names)
     pools = question.pools(names, shapes)
     engine: Engine | None = None
     if isinstance(backend, RanksItself):

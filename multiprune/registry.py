@@ -33,7 +33,7 @@ def backend_of(tensor: Array) -> Backend | None:
         if root in _points():
             return backend_named(root)
     if not is_array(tensor):
-        known = ", ".join(sorted(_points()))
+        known = ", ".join(name for name in _known() if "." not in name)
         raise BackendError(
             f"{type(tensor).__module__}.{type(tensor).__qualname__} is not an array that is "
             f"known here. Rule: tensors are arrays of {known}, or of a namespace of the Array API "
@@ -53,7 +53,7 @@ def backend_named(name: str) -> Backend:
     """
     points = _points()
     if name not in points:
-        known = ", ".join(sorted(points))
+        known = ", ".join(_known())
         raise BackendError(f"backend {name!r} is unknown. Rule: one of {known}.")
     try:
         backend: Backend = points[name].load()
@@ -68,3 +68,9 @@ def backend_named(name: str) -> Backend:
 @cache
 def _points() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _known() -> list[str]:
+    """Name each backend once, though it serves the arrays of several modules."""
+    points = _points()
+    return sorted({points[name].value: name for name in sorted(points, reverse=True)}.values())

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.checkify import debug_check
 
 from multiprune.amount import Target
 from multiprune.bounds import Bounds, Limits
@@ -22,7 +23,7 @@ from multiprune.question import Question
 from multiprune.scope import Pools
 from multiprune_jax.counts import Count
 
-__all__ = ["Ask", "Asked", "asker", "check_traced", "count_traced", "digit_of"]
+__all__ = ["Ask", "Asked", "asker", "at_most", "check_traced", "count_traced", "digit_of"]
 
 
 class Asked(NamedTuple):
@@ -120,7 +121,7 @@ def asker(
     sizes, target = [prod(shape) for shape in shapes], question.target
     if not question.limits:
         wanted = count_traced(target, amount, pools.sizes)
-        return lambda each: Asked(*(wanted(each).least(each),) * 2)
+        return lambda each: Asked(*(at_most(wanted(each), each),) * 2)
     total = count_traced(target, amount, [sum(sizes)])
     limits = _limits(question.limits, names, sizes, live)
 
@@ -128,9 +129,20 @@ def asker(
         low, high = limits(each)
         all_live = Count(*(part[None] for part in each.sum()))
         wanted = Count(*(part[0] for part in total(all_live)))
-        return Asked(low, high, wanted.clamp(low.sum(), high.sum()))
+        least, most = low.sum(), high.sum()
+        met = ~(wanted.under(least) | most.under(wanted))
+        debug_check(met, "the bounds leave no room for the amount [BOUND-06]")
+        return Asked(low, high, wanted.clamp(least, most))
 
     return ask
+
+
+def at_most(wanted: Count, live: Count) -> Count:
+    """Return what is wanted, or all that is live; under `checkify` wanting more is an error."""
+    debug_check(
+        ~jnp.any(live.under(wanted)), "the amount is more than the entries still unpruned [AMT-11]"
+    )
+    return wanted.least(live)
 
 
 def count_traced(
@@ -147,11 +159,17 @@ def count_traced(
         traced = Count.of_traced(amount)
         return lambda live: Count(*(jnp.broadcast_to(part, live.low.shape) for part in traced))
     if isinstance(target.amount, int):
-        static = Count.of([min(target.amount, size) for size in sizes])
+        static = Count.of([min(target.amount, size + 1) for size in sizes])
         return lambda live: static
     if target.sparsity is not None:
         kept = Count.of([size - round(target.sparsity * size) for size in sizes])
-        return lambda live: live.less(kept)
+
+        def reached(live: Count) -> Count:
+            below = ~jnp.any(live.under(kept))
+            debug_check(below, "more is pruned already than sparsity asks for [AMT-14]")
+            return live.less(kept)
+
+        return reached
     raise AmountTypeError(
         f"amount={target.amount} was given with traced masks. Rule: a float amount is a fraction "
         "of the entries still unpruned [AMT-02], and how many those are is not known under jit. "

@@ -22,7 +22,7 @@ from multiprune.errors import (
 )
 from multiprune.masks import check_mask
 from multiprune.patterns import as_patterns, is_selected
-from multiprune_jax.memory import are_on_one_cpu, check_width, is_on_a_cpu
+from multiprune_jax.memory import are_on_one_cpu, check_replicas, check_width, is_on_a_cpu
 from multiprune_jax.paths import Tree, check_masks, leaves_of_masks
 
 __all__ = ["Candidates", "Where", "as_mask", "is_weight", "named_leaves"]
@@ -118,8 +118,9 @@ class Candidates:
         Raises
         ------
         ParametersError
-            If it is on different devices (a ValueError).
+            If it is on different devices, or replicated by ``jax.pmap`` (a ValueError).
         """
+        check_replicas(self.leaves.items())
         are_on_one_cpu(
             (name, array)
             for source in (self.leaves, self.scores, self.masks)
@@ -224,6 +225,12 @@ def _chosen(
 def _array(leaf: Any, name: str) -> jax.Array:
     """Make arrays of other kinds JAX's; those of NumPy are only read, so their memory will do."""
     if isinstance(leaf, jax.Array):
+        if not all(isinstance(length, int) for length in leaf.shape):
+            raise ParametersError(
+                f"{name} has the symbolic shape {leaf.shape}. Rule: how many entries are pruned is "
+                "counted of sizes that are known [AMT-02]. Export the function with the shapes of "
+                "its parameters as numbers; those of its data may be symbolic."
+            )
         return leaf
     if isinstance(leaf, jax.ShapeDtypeStruct):
         raise ParametersTypeError(

@@ -20,6 +20,7 @@ from jax import lax
 from multiprune_jax.bits import flat_index
 from multiprune_jax.columns import Counts, Order, add, barrier, before, count_where, is_alone
 from multiprune_jax.counts import pick
+from multiprune_jax.memory import varying_as
 
 __all__ = ["keep_groups", "keep_rows", "row_sums"]
 
@@ -187,7 +188,9 @@ def _keep_last(
     first = trials(step, key, nought)
     search = _Search(step, key, nought, stop, *first, live, jnp.bool_(True))
     end = lax.while_loop(
-        lambda s: (s.step < for_key) | ((s.step < steps) & s.is_split), one_digit, search
+        lambda s: (s.step < for_key) | ((s.step < steps) & s.is_split),
+        one_digit,
+        varying_as((scores, alive, count), search),
     )
     border = jnp.where(count > 0, end.stop, nought)
     (pruned,) = before(order(scores), flat_index(shape, axes=axes), [end.key], border, bits)

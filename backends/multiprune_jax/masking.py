@@ -19,7 +19,15 @@ from multiprune_jax.columns import count_where, is_alone
 from multiprune_jax.memory import aligned, is_on_a_cpu, place
 from multiprune_jax.paths import Tree, check_masks, leaves_of_masks
 
-__all__ = ["apply_masks", "count_kept", "counted", "counts_of_rows", "masked", "report_of"]
+__all__ = [
+    "apply_masks",
+    "count_kept",
+    "counted",
+    "counts_of_rows",
+    "masked",
+    "pruned_tree",
+    "report_of",
+]
 
 
 def apply_masks(params: Any, masks: Any) -> Any:
@@ -44,7 +52,7 @@ def apply_masks(params: Any, masks: Any) -> Any:
     tree = Tree(params)
     kept = tree.own_names(leaves_of_masks(masks))
     check_masks(kept, tree.leaves, "params")
-    return tree.replace({n: masked(tree.leaves[n], m) for n, m in kept.items()}, keep=True)
+    return pruned_tree(tree, tree.leaves, kept)
 
 
 def report_of(masks: Any) -> Report:
@@ -60,6 +68,23 @@ def report_of(masks: Any) -> Report:
     Report
     """
     return counted(leaves_of_masks(masks), "")
+
+
+def pruned_tree(tree: Tree, leaves: Mapping[str, Any], masks: Mapping[str, Any]) -> Any:
+    """Return a tree of new arrays, those without a mask included.
+
+    A function that donates what it is given must not take the caller's own leaves with it.
+    """
+    return tree.replace(
+        {n: masked(leaf, masks[n]) if n in masks else _copied(leaf) for n, leaf in leaves.items()}
+    )
+
+
+def _copied(leaf: Any) -> Any:
+    if not isinstance(leaf, jax.Array) or isinstance(leaf, jax.core.Tracer):
+        return leaf
+    with jax.ensure_compile_time_eval():
+        return leaf.copy()
 
 
 def masked(leaf: Any, mask: Any) -> jax.Array:
@@ -78,7 +103,23 @@ def masked(leaf: Any, mask: Any) -> jax.Array:
     shape = leaf.shape
     if is_alone():  # as the mask is computed: they share a loop
         leaf, kept = leaf.reshape(-1), kept.reshape(-1)
-    return lax.select(kept, leaf, lax.full_like(leaf, 0)).reshape(shape)
+    return _chosen(leaf, kept).reshape(shape)
+
+
+@jax.custom_jvp
+def _chosen(leaf: jax.Array, kept: jax.Array) -> jax.Array:
+    """Choose by bits where XLA would go by way of float32, in which a NaN loses its payload."""
+    if not leaf.dtype.name.startswith(("float16", "bfloat16", "float8_")):
+        return lax.select(kept, leaf, lax.full_like(leaf, 0))
+    bits = lax.bitcast_convert_type(leaf, f"uint{8 * leaf.dtype.itemsize}")
+    chosen: jax.Array = lax.select(kept, bits, lax.full_like(bits, 0))
+    return lax.bitcast_convert_type(chosen, leaf.dtype)
+
+
+@_chosen.defjvp
+def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    (leaf, kept), (change, _) = primals, tangents
+    return _chosen(leaf, kept), lax.select(kept, change, lax.full_like(change, 0))
 
 
 def count_kept(mask: Any) -> int:

@@ -1,4 +1,4 @@
-"""Where arrays lie: in the memory of one CPU, where they are read in place, or elsewhere. A leaf.
+"""Where arrays lie: in the memory of one CPU, read in place, or elsewhere, whole or in parts.
 
 Clause: TYPE-05.
 """
@@ -14,7 +14,15 @@ import numpy.typing as npt
 
 from multiprune.errors import DtypeError, ParametersError
 
-__all__ = ["aligned", "are_on_one_cpu", "check_width", "is_on_a_cpu", "place"]
+__all__ = [
+    "aligned",
+    "are_on_one_cpu",
+    "check_replicas",
+    "check_width",
+    "is_on_a_cpu",
+    "place",
+    "varying_as",
+]
 
 _Host = npt.NDArray[Any]
 _ALIGNMENT = 64
@@ -89,3 +97,48 @@ def are_on_one_cpu(named: Iterable[tuple[str, jax.Array]]) -> bool:
             "device, or of one mesh. Move them together with jax.device_put."
         )
     return all(is_on_a_cpu(array) for _, array in arrays)
+
+
+def check_replicas(named: Iterable[tuple[str, jax.Array]]) -> None:
+    """Check that no array is one of ``jax.pmap``, whose first dimension counts devices.
+
+    Raises
+    ------
+    ParametersError
+        If one is: entries of its replicas would be ranked as entries of one tensor (a ValueError).
+    """
+    for name, array in named:
+        sharding: Any = getattr(array, "sharding", None)
+        axis = str(tuple(getattr(sharding, "spec", ()))[:1])  # as JAX calls it from 0.8 on
+        if type(sharding).__name__ == "PmapSharding" or "_pmap" in axis or "_device_put" in axis:
+            raise ParametersError(
+                f"{name} has shape {array.shape}, and its first dimension counts the devices of "
+                "jax.pmap. Rule: a parameter is one tensor, not its replicas. Prune one of them "
+                "and replicate that: jax.tree.map(lambda leaf: leaf[0], params), or prune inside "
+                "the function that is mapped."
+            )
+
+
+def varying_as(arrays: Any, state: Any) -> Any:
+    """Return the first state of a loop, to vary over the manual axes that any of `arrays` does.
+
+    In ``jax.shard_map`` a loop ends with what varies as its body does, so that it begins so, too.
+    """
+    axes = frozenset[str]().union(*map(_manual_axes, jax.tree.leaves((arrays, state))))
+
+    def vary(array: jax.Array) -> jax.Array:
+        missing = tuple(sorted(axes - _manual_axes(array)))
+        if not missing:
+            return array
+        lax: Any = jax.lax
+        if hasattr(lax, "pcast"):  # as JAX calls it from 0.8 on
+            return lax.pcast(array, missing, to="varying")  # type: ignore[no-any-return]
+        return lax.pvary(array, missing)  # type: ignore[no-any-return]
+
+    return jax.tree.map(vary, state) if axes else state
+
+
+def _manual_axes(array: Any) -> frozenset[str]:
+    aval: Any = jax.typeof(array) if hasattr(jax, "typeof") else None  # JAX from 0.6 on has them
+    kind = getattr(aval, "manual_axis_type", None)  # and calls them so from 0.10 on
+    return frozenset(getattr(aval, "vma", ()) if kind is None else kind.varying)

@@ -22,7 +22,7 @@ from multiprune.report import Report
 from multiprune_jax import ranking
 from multiprune_jax.asked import check_traced
 from multiprune_jax.candidates import Candidates, Where
-from multiprune_jax.masking import counted, masked
+from multiprune_jax.masking import counted, pruned_tree
 from multiprune_jax.paths import check_masks
 
 __all__ = ["PrunedTree", "global_unstructured", "local"]
@@ -246,5 +246,5 @@ def local(
 def _outcome(candidates: Candidates, kept: Mapping[str, Any], report: Report | None) -> PrunedTree:
     masks = {**candidates.carried, **kept}
     leaves = candidates.tree.leaves | candidates.leaves
-    params = candidates.tree.replace({n: masked(leaves[n], m) for n, m in masks.items()}, keep=True)
+    params = pruned_tree(candidates.tree, leaves, masks)
     return PrunedTree(params, candidates.tree.replace(masks), report)

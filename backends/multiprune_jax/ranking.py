@@ -23,7 +23,7 @@ from multiprune.order import Order
 from multiprune.question import Question, count_in
 from multiprune.scope import Pools, Scope
 from multiprune.structured import channel_norms, check_dim, check_norm
-from multiprune_jax.asked import Ask, Asked, asker, count_traced
+from multiprune_jax.asked import Ask, Asked, asker, at_most, count_traced
 from multiprune_jax.bits import draws, ordered
 from multiprune_jax.candidates import as_mask
 from multiprune_jax.columns import LeafColumn, check_size, is_alone, joined
@@ -61,7 +61,7 @@ def rank(
     amount : integer array, optional
         A traced count, instead of the method's; more than is left is all that is left.
     """
-    order = Order.of([score.dtype.name for score in scores], method)
+    order = Order.of([score.dtype.name for score in scores], method, names)
     shapes = [score.shape for score in scores]
     pools = question.pools(names, shapes)
     if question.scope.kind == "group":
@@ -169,7 +169,8 @@ def count_rows(
     if isinstance(mask, jax.core.Tracer) or amount is not None:
         live = jnp.full(rows, size, np.uint32) if mask is None else row_sums(mask, dim)
         each = Count.of_words(live)
-        return count_traced(question.target, amount, [size] * rows)(each).within(live)
+        wanted = count_traced(question.target, amount, [size] * rows)(each)
+        return at_most(wanted, each).within(live)
     known = np.full(rows, size) if mask is None else counts_of_rows(mask, dim)
     counts = np.zeros(rows, np.uint32)
     for alive in np.unique(known):

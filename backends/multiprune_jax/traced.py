@@ -24,6 +24,7 @@ from multiprune_jax.asked import Ask, digit_of
 from multiprune_jax.columns import LeafColumn
 from multiprune_jax.counts import Count, pick
 from multiprune_jax.membership import Membership
+from multiprune_jax.memory import varying_as
 
 __all__ = ["Found", "traced_cuts"]
 
@@ -203,22 +204,11 @@ def traced_cuts(
     start, stop = (Count.of([each] * members.pools) for each in (0, size))
     settled = asked.is_settled()
     stop = stop.only(~settled | asked.low.is_some())
-    tried, split = trials(step, key, start), jnp.bool_(True)
+    edges, tried = (none, live, none, live), trials(step, key, start)
     search = _Search(
-        step,
-        key,
-        start,
-        stop,
-        borders(stop),
-        tried,
-        none,
-        live,
-        none,
-        live,
-        settled,
-        asked.low,
-        split,
+        step, key, start, stop, borders(stop), tried, *edges, settled, asked.low, jnp.bool_(True)
     )
+    search = varying_as([(column.scores, column.alive) for column in columns], search)
     end = lax.while_loop(
         lambda s: (s.step < for_key) | ((s.step < steps) & s.is_split), one_digit, search
     )

@@ -109,6 +109,10 @@ def _methods(area: Area) -> None:
     scalar: Json = {"dtype": "float32", "shape": [], "data": [1]}
     ln("METH-09/scalar", "a scalar has no channels", "METH-09", "Structured", "not-structured",
         values=scalar)
+    ln("DEV-62/ln", "a vector has no channels in later rounds either", "DEV-62 METH-09",
+        "Structured", "not-structured", values=dict(five, mask=mask([1, 1, 1, 0, 1])))
+    ln("DEV-62/row", "a matrix of one row has channels", "DEV-62 METH-05", "Structured",
+        [1, 0, 1, 0, 1], dim=1, values=array([[5, 1, 4, 2, 3]]), mask=mask([[1, 1, 1, 0, 1]]))
     dead = mask([[0] * 3, [1] * 3, [1] * 3, [1] * 3])
     ln("METH-06/dead", "a dead channel is not counted", "METH-06", "DeadChannel", [0] * 3 + keep +
         [0] * 3 + [0] * 3, amount=part(0.5), mask=dead,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -219,6 +220,27 @@ def check_pools():
             same(prune(params)[1], expected)
 
 
+def check_manual_axes():
+    """Inside ``shard_map`` each device ranks what it holds."""
+    host = {n: a for n, a in weights("normal").items() if n in ("a/kernel", "c/kernel", "e/kernel")}
+    layouts = {"a/kernel": P("x", "y"), "c/kernel": P("y"), "e/kernel": P()}
+
+    @jax.jit
+    @partial(jax.shard_map, mesh=MESH, in_specs=(layouts,), out_specs=P("x", "y"))
+    def masks(params):
+        return mj.global_unstructured(params, sparsity=0.5).masks["a/kernel"]
+
+    for shard in masks(sharded(host, layouts)).addressable_shards:
+        row, column = np.argwhere(shard.device == MESH.devices)[0]
+        here = {
+            "a/kernel": host["a/kernel"][shard.index],
+            "c/kernel": host["c/kernel"][12 * column : 12 * column + 12],
+            "e/kernel": host["e/kernel"],
+        }
+        expected = wanted(here, sparsity=0.5)["a/kernel"]
+        assert np.array_equal(np.asarray(shard.data), expected), (row, column)
+
+
 def check_digest():
     """One digest: of this mesh, of NumPy, and of what another writer puts into a file."""
     host = weights("ties")
@@ -298,6 +320,7 @@ for check in (
     check_masks,
     check_programs,
     check_pools,
+    check_manual_axes,
     check_digest,
     check_training,
     check_orbax,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("on_a_mesh.py")
-CHECKS = ["masks", "programs", "pools", "digest", "training", "orbax", "errors"]
+CHECKS = ["masks", "programs", "pools", "manual_axes", "digest", "training", "orbax", "errors"]
 
 
 def free_port():

@@ -83,9 +83,9 @@ class FilePlan(Plan):
         self.tensors, self.prior, self.progress = tensors, prior, progress or Silent()
         self.checkpoint, self.home = checkpoint, scores or checkpoint
         self.ranked = tensors if scores is None else matching(scores, tensors)
-        self.order = Order.of([t.dtype for t in self.ranked], method)
-        self.own = scores is None and self.order.seed is None
         names, shapes = [t.name for t in tensors], [t.shape for t in tensors]
+        self.order = Order.of([t.dtype for t in self.ranked], method, names)
+        self.own = scores is None and self.order.seed is None
         pools = question.pools(names, shapes)
         offsets = accumulate((t.size for t in tensors), initial=0)
         self.columns = [
