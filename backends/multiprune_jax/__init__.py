@@ -18,12 +18,14 @@ from multiprune.deprecated import moved
 from multiprune.errors import *  # noqa: F403 - all of them
 from multiprune.packed import MaskFileError
 from multiprune_jax.backend import backend
-from multiprune_jax.candidates import named_leaves
 from multiprune_jax.files import load_masks, save_masks
-from multiprune_jax.masking import apply_masks, report_of
+from multiprune_jax.later_rounds import replace_masks
+from multiprune_jax.leaves import named_leaves
+from multiprune_jax.masking import apply_masks
 from multiprune_jax.pytree import PrunedTree, global_unstructured, local
+from multiprune_jax.report import report_of
 from multiprune_jax.sparse import to_bcoo
-from multiprune_jax.training import KeepPrunedState, keep_pruned, replace_masks
+from multiprune_jax.training import KeepPrunedState, keep_pruned
 
 __all__ = [
     "CustomFromMask",

@@ -1,4 +1,4 @@
-"""Which leaves of a pytree are ranked, by what scores, and what was pruned before.
+"""The leaves of one call: by what scores they are ranked, and what was pruned before.
 
 Everything that a call was given is matched by name and checked here, before anything is computed.
 Clauses: TIE-04, SCORE-02, SCORE-03, MASK-03, MASK-04, ERR-03.
@@ -6,68 +6,21 @@ Clauses: TIE-04, SCORE-02, SCORE-03, MASK-03, MASK-04, ERR-03.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from multiprune.errors import (
-    MaskError,
-    ParametersError,
-    ParametersTypeError,
-    ScoresError,
-    ScoresShapeError,
-)
+from multiprune.errors import MaskError, ScoresError, ScoresShapeError
 from multiprune.masks import check_mask
-from multiprune.patterns import as_patterns, is_selected
-from multiprune_jax.memory import are_on_one_cpu, check_replicas, check_width, is_on_a_cpu
-from multiprune_jax.paths import Tree, check_masks, leaves_of_masks
+from multiprune_jax.leaves import Where, as_array, chosen_leaves
+from multiprune_jax.memory import are_on_one_cpu, check_replicas, is_on_a_cpu
+from multiprune_jax.named_masks import check_masks, leaves_of_masks
+from multiprune_jax.paths import Tree
 
-__all__ = ["Candidates", "Where", "as_mask", "is_weight", "named_leaves"]
-
-Where = Callable[[str, Any], bool]
-"""``where(path, leaf)`` says whether a leaf is ranked."""
-
-
-def is_weight(path: str, leaf: Any) -> bool:
-    """Whether a leaf is floating and has two or more dimensions: what is pruned by default.
-
-    One called bias or scale is not, though it has two where layers are stacked or heads split.
-    """
-    if path.rpartition("/")[2] in ("bias", "scale"):
-        return False
-    return leaf.ndim >= 2 and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
-
-
-def named_leaves(
-    params: Any,
-    where: Where | None = None,
-    *,
-    include: str | Iterable[str] = "*",
-    exclude: str | Iterable[str] = (),
-) -> dict[str, jax.Array]:
-    """Return the leaves that would be pruned, by canonical name, in the order of their positions.
-
-    Parameters
-    ----------
-    params : pytree
-    where : callable, optional
-        ``where(path, leaf)``; floating leaves with two or more dimensions if left out.
-    include, exclude : str or iterable of str
-        Shell patterns of canonical names.
-
-    Raises
-    ------
-    ParametersError
-        If there are none (a ValueError).
-
-    Notes
-    -----
-    Clauses TIE-04, ERR-03.
-    """
-    return _chosen(Tree(params), where, include, exclude)
+__all__ = ["Candidates", "as_mask"]
 
 
 class Candidates:
@@ -94,7 +47,7 @@ class Candidates:
         masks: Any,
     ) -> None:
         self.tree = Tree(params)
-        self.leaves = _chosen(self.tree, where, include, exclude)
+        self.leaves = chosen_leaves(self.tree, where, include, exclude)
         self.scores = self.leaves if scores is None else self._matched(Tree(scores).leaves)
         prior = {} if masks is None else self.tree.own_names(leaves_of_masks(masks))
         check_masks(prior, self.tree.leaves, "params")
@@ -139,7 +92,7 @@ class Candidates:
                 "params. Rule: there is one array for each leaf that is ranked [SCORE-03]; those "
                 f"are {list(self.leaves)}."
             )
-        scores = {name: _array(given[name], f"the score of {name}") for name in self.leaves}
+        scores = {name: as_array(given[name], f"the score of {name}") for name in self.leaves}
         for name, array in scores.items():
             if array.shape != self.leaves[name].shape:
                 raise ScoresShapeError(
@@ -182,61 +135,3 @@ class _Numpy:
 
     all = staticmethod(np.all)
     isdtype = staticmethod(np.isdtype)
-
-
-def _chosen(
-    tree: Tree, where: Where | None, include: str | Iterable[str], exclude: str | Iterable[str]
-) -> dict[str, jax.Array]:
-    if where is not None and not callable(where):
-        raise ParametersTypeError(
-            f"where={where!r} was given. Rule: where is a function of a name and a leaf [ERR-05]. "
-            "Write where=lambda name, leaf: ..., or name patterns by include= and exclude=."
-        )
-    include, exclude = as_patterns(include, "include"), as_patterns(exclude, "exclude")
-    arrays = {
-        name: leaf
-        for name, leaf in tree.leaves.items()
-        if hasattr(leaf, "dtype") and hasattr(leaf, "shape")
-    }
-    names: dict[str, list[str]] = {name: [name] for name in sorted(arrays)}
-    for further, name in tree.tied.items():
-        names[name].append(further)
-    chosen = {
-        name: _array(arrays[name], name)
-        for name, called in names.items()
-        if any(is_selected(each, include, ()) for each in called)
-        and all(is_selected(each, ("*",), exclude) for each in called)
-        and (
-            where(name, arrays[name])
-            if where
-            else name not in tree.no_parameters and is_weight(name, arrays[name])
-        )
-    }
-    if not chosen:
-        seen = [f"{name}: {leaf.dtype}{list(leaf.shape)}" for name, leaf in arrays.items()]
-        rule = "where(path, leaf) chose none" if where else "none is floating with ndim >= 2"
-        raise ParametersError(
-            f"params have no leaf to prune: {rule} of {seen[:20]}. Rule: there is at least one "
-            "[ERR-03]. Pass where=lambda path, leaf: ..., for example."
-        )
-    return chosen
-
-
-def _array(leaf: Any, name: str) -> jax.Array:
-    """Make arrays of other kinds JAX's; those of NumPy are only read, so their memory will do."""
-    if isinstance(leaf, jax.Array):
-        if not all(isinstance(length, int) for length in leaf.shape):
-            raise ParametersError(
-                f"{name} has the symbolic shape {leaf.shape}. Rule: how many entries are pruned is "
-                "counted of sizes that are known [AMT-02]. Export the function with the shapes of "
-                "its parameters as numbers; those of its data may be symbolic."
-            )
-        return leaf
-    if isinstance(leaf, jax.ShapeDtypeStruct):
-        raise ParametersTypeError(
-            f"{name} is a {leaf}, which has no values. Rule: entries are ranked by their values "
-            "[ERR-05]. Pass arrays; for shapes alone call jax.eval_shape on the pruning."
-        )
-    check_width(leaf, name)
-    array: jax.Array = jax.device_put(np.asarray(leaf), may_alias=True)
-    return array

@@ -21,8 +21,8 @@ from multiprune.question import Question
 from multiprune.scope import Pools
 from multiprune.search import Ask, Sum
 from multiprune_jax.asked import Asked
-from multiprune_jax.masking import count_kept
 from multiprune_jax.ranking import Masks, compiled, compiled_local, count_live, count_rows
+from multiprune_jax.report import count_kept
 from multiprune_jax.traced import Found
 
 __all__ = ["Compiled"]

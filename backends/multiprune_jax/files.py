@@ -19,7 +19,8 @@ from multiprune.deprecated import warn_of
 from multiprune.mask_file import decode, encode, read_header
 from multiprune.packed import MaskFileError
 from multiprune_jax.memory import place
-from multiprune_jax.paths import Tree, check_masks, leaves_of_masks
+from multiprune_jax.named_masks import check_masks, leaves_of_masks
+from multiprune_jax.paths import Tree
 
 __all__ = ["load_masks", "save_masks"]
 

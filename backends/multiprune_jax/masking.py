@@ -12,22 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.experimental import multihost_utils
 
-from multiprune.report import Report, TensorReport
-from multiprune_jax.columns import count_where, is_alone
+from multiprune_jax.columns import is_alone
 from multiprune_jax.memory import aligned, is_on_a_cpu, place
-from multiprune_jax.paths import Tree, check_masks, leaves_of_masks
+from multiprune_jax.named_masks import check_masks, leaves_of_masks
+from multiprune_jax.paths import Tree
 
-__all__ = [
-    "apply_masks",
-    "count_kept",
-    "counted",
-    "counts_of_rows",
-    "masked",
-    "pruned_tree",
-    "report_of",
-]
+__all__ = ["apply_masks", "masked", "pruned_tree"]
 
 
 def apply_masks(params: Any, masks: Any) -> Any:
@@ -53,21 +44,6 @@ def apply_masks(params: Any, masks: Any) -> Any:
     kept = tree.own_names(leaves_of_masks(masks))
     check_masks(kept, tree.leaves, "params")
     return pruned_tree(tree, tree.leaves, kept)
-
-
-def report_of(masks: Any) -> Report:
-    """Say how much is pruned, of masks alone; for those that a jitted function returned.
-
-    Parameters
-    ----------
-    masks : pytree
-        Masks with values.
-
-    Returns
-    -------
-    Report
-    """
-    return counted(leaves_of_masks(masks), "")
 
 
 def pruned_tree(tree: Tree, leaves: Mapping[str, Any], masks: Mapping[str, Any]) -> Any:
@@ -120,36 +96,3 @@ def _chosen(leaf: jax.Array, kept: jax.Array) -> jax.Array:
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     (leaf, kept), (change, _) = primals, tangents
     return _chosen(leaf, kept), lax.select(kept, change, lax.full_like(change, 0))
-
-
-def count_kept(mask: Any) -> int:
-    """Count the unpruned entries of a mask with values, on its device."""
-    if isinstance(mask, np.ndarray) or is_on_a_cpu(mask):
-        return int(np.count_nonzero(np.asarray(mask)))
-    with jax.ensure_compile_time_eval():
-        kept = jnp.asarray(mask, jnp.bool_)
-        return int(count_where([kept, ~kept])[0])
-
-
-def counts_of_rows(mask: Any, dim: int) -> np.ndarray[Any, Any]:
-    """Count the unpruned entries of a mask with values, for each index of a dimension."""
-    axes = tuple(d for d in range(mask.ndim) if d != dim % mask.ndim)
-    if isinstance(mask, np.ndarray) or is_on_a_cpu(mask):
-        return np.asarray(np.count_nonzero(np.asarray(mask), axis=axes))
-    with jax.ensure_compile_time_eval():
-        counts = jnp.sum(mask, axis=axes, dtype=jnp.uint32)
-        if counts.is_fully_addressable:
-            return np.asarray(counts)
-        return np.asarray(multihost_utils.process_allgather(counts, tiled=True))
-
-
-def counted(masks: Mapping[str, Any], method: str) -> Report:
-    """Make a report of masks with values, by name."""
-    every = [(name, masks[name]) for name in sorted(masks)]
-    return Report(
-        [
-            TensorReport(name, tuple(mask.shape), mask.size, mask.size - count_kept(mask))
-            for name, mask in every
-        ],
-        method=method,
-    )

@@ -1,8 +1,7 @@
 """The door: pruning of pytrees as pure functions, with values or traced.
 
-Leaves come in with their names (`multiprune_jax.candidates`), are ranked by a plan of the algebra,
-or by `multiprune_jax.ranking` where they are traced, and go out as a tree of the same structure.
-Nothing that was given is changed.
+Leaves come in by name (`candidates`), are ranked by a plan of the algebra, or traced (`ranking`),
+and go out as a tree of the same structure. Nothing that was given is changed.
 Clauses: RANK, MASK, SCORE, METH, SCOPE, GROUP, BOUND, ALLOC, TIE-04.
 """
 
@@ -21,9 +20,11 @@ from multiprune.question import AllocationLike, BoundLike, Question, ScopeLike
 from multiprune.report import Report
 from multiprune_jax import ranking
 from multiprune_jax.asked import check_traced
-from multiprune_jax.candidates import Candidates, Where
-from multiprune_jax.masking import counted, pruned_tree
-from multiprune_jax.paths import check_masks
+from multiprune_jax.candidates import Candidates
+from multiprune_jax.leaves import Where
+from multiprune_jax.masking import pruned_tree
+from multiprune_jax.named_masks import check_masks
+from multiprune_jax.report import counted
 
 __all__ = ["PrunedTree", "global_unstructured", "local"]
 
@@ -245,6 +246,5 @@ def local(
 
 def _outcome(candidates: Candidates, kept: Mapping[str, Any], report: Report | None) -> PrunedTree:
     masks = {**candidates.carried, **kept}
-    leaves = candidates.tree.leaves | candidates.leaves
-    params = pruned_tree(candidates.tree, leaves, masks)
+    params = pruned_tree(candidates.tree, candidates.tree.leaves | candidates.leaves, masks)
     return PrunedTree(params, candidates.tree.replace(masks), report)

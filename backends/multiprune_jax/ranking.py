@@ -29,8 +29,8 @@ from multiprune_jax.candidates import as_mask
 from multiprune_jax.columns import LeafColumn, check_size, is_alone, joined
 from multiprune_jax.counts import Count
 from multiprune_jax.local import keep_groups, keep_rows, row_sums
-from multiprune_jax.masking import count_kept, counts_of_rows
 from multiprune_jax.membership import Membership
+from multiprune_jax.report import count_kept, counts_of_rows
 from multiprune_jax.traced import Found, traced_cuts
 
 __all__ = ["Masks", "compiled", "compiled_local", "count_live", "count_rows", "mask_of", "rank"]

@@ -33,11 +33,12 @@ from multiprune_torch.hooks.torch_private import (
     _validate_pruning_dim,
     _validate_structured_pruning,
 )
+from multiprune_torch.models.ends import remove_all, undo
 from multiprune_torch.models.freeze import Frozen, freeze
+from multiprune_torch.models.prune_model import prune_model, refresh_model
 from multiprune_torch.models.report import report
 from multiprune_torch.models.select import select
 from multiprune_torch.models.state_dict import load_state_dict
-from multiprune_torch.models.verbs import prune_model, refresh_model, remove_all, undo
 
 __all__ = [
     "BasePruningMethod",

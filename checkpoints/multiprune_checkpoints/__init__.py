@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multiprune_checkpoints.analysis.charts import Charts, chart_checkpoint
+    from multiprune_checkpoints.analysis.charts import chart_checkpoint
     from multiprune_checkpoints.analysis.diff import (
         CheckpointDifference,
         TensorDifference,
@@ -15,12 +15,10 @@ if TYPE_CHECKING:
         diff_checkpoints,
         verify_checkpoint,
     )
-    from multiprune_checkpoints.analysis.inspection import (
-        Inspection,
-        TensorFacts,
-        inspect_checkpoint,
-    )
+    from multiprune_checkpoints.analysis.facts import Inspection, TensorFacts
+    from multiprune_checkpoints.analysis.inspection import inspect_checkpoint
     from multiprune_checkpoints.analysis.sweep import SweepRow
+    from multiprune_checkpoints.analysis.view import Charts
     from multiprune_checkpoints.arrays import load_masks, load_weights
     from multiprune_checkpoints.errors import CheckpointError, OutputError
     from multiprune_checkpoints.formats.checkpoint import Checkpoint, open_checkpoint

@@ -28,8 +28,9 @@ from multiprune_checkpoints.formats.select import select
 from multiprune_checkpoints.formats.source import write_all
 from multiprune_checkpoints.method import method_of
 from multiprune_checkpoints.output.copy import check_counts, copy_pruned
-from multiprune_checkpoints.output.destination import Destination, dense_copies, recover
+from multiprune_checkpoints.output.destination import Destination, recover
 from multiprune_checkpoints.output.masks import MaskOutput
+from multiprune_checkpoints.output.neighbours import dense_copies
 from multiprune_checkpoints.progress import Progress
 from multiprune_checkpoints.result import PrunedCheckpoint, cut_texts
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from checkpoint_files import FLOAT8, FLOATS, dtype, random_array, write
 from multiprune_checkpoints import load_masks, load_weights, prune_checkpoint
-from multiprune_checkpoints.analysis import charts
+from multiprune_checkpoints.analysis import view
 from multiprune_checkpoints.analysis.block_map import BlockCounts
 from multiprune_checkpoints.analysis.charts import chart_checkpoint
 
@@ -160,7 +160,7 @@ def test_the_most_uneven_tensor_is_shown_or_those_that_were_asked_for(tmp_path, 
     asked = chart_checkpoint(out, tensors=["*even"]).maps
     assert [m.name for m in asked] == ["a.even", "c.even"]
     whole = chart_checkpoint(out)
-    monkeypatch.setattr(charts, "_BLOCK", 77)
+    monkeypatch.setattr(view, "_BLOCK", 77)
     assert chart_checkpoint(out) == whole
 
 

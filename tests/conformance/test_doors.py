@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from multiprune_conformance import cli
+from multiprune_conformance.difference import difference
 from multiprune_conformance.doors import Process
-from multiprune_conformance.judge import difference, judge
+from multiprune_conformance.judge import judge
 from multiprune_conformance.loader import HERE, load
 from multiprune_conformance.oracle_implementation import Oracle
 from multiprune_conformance.report import as_json, by_clause

@@ -27,7 +27,7 @@ MODULES = [
     "multiprune.report",
     "multiprune_torch.models.freeze",
     "multiprune_torch.models.state_dict",
-    "multiprune_torch.models.verbs",
+    "multiprune_torch.models.prune_model",
     "multiprune_torch.functions.many",
 ]
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from multiprune.errors import MaskShapeError
-from multiprune_torch.distributed.checks import check_alike, line_of, shard_of
+from multiprune_torch.distributed.alike import check_alike, line_of, shard_of
 from multiprune_torch.distributed.counting import Shard, ShardedEntries
 from multiprune_torch.distributed.install import install_all, make_ready
 from multiprune_torch.distributed.layout import local_part

@@ -16,7 +16,7 @@ from multiprune.errors import PruningTypeError
 from multiprune.methods import RandomUnstructured
 from multiprune.plan import Plan
 from multiprune.report import Report
-from multiprune_torch.distributed.checks import line_of, shard_of
+from multiprune_torch.distributed.alike import line_of, shard_of
 from multiprune_torch.distributed.counting import ShardedEntries
 from multiprune_torch.distributed.install import install_all, make_ready
 from multiprune_torch.distributed.layout import local_part

@@ -21,7 +21,7 @@ from multiprune_torch.distributed.layout import layout_of, local_part
 from multiprune_torch.distributed.packing import unpack
 from multiprune_torch.distributed.processes import together
 from multiprune_torch.files.sources import MaskFile, Source, source_of
-from multiprune_torch.models.select import all_pairs, named_modules
+from multiprune_torch.models.names import all_pairs, named_modules
 from multiprune_torch.ranking.masks import mask_dtype_of
 from multiprune_torch.request.parameters import Place, read_all
 

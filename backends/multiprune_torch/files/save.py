@@ -27,7 +27,7 @@ from multiprune_torch.distributed.layout import Layout, layout_of, local_part
 from multiprune_torch.distributed.packing import pieces
 from multiprune_torch.distributed.processes import Processes, together
 from multiprune_torch.errors import ProcessesError
-from multiprune_torch.models.select import all_pairs, held_names, pruned_places
+from multiprune_torch.models.names import all_pairs, held_names, pruned_places
 
 __all__ = ["save_masks"]
 

@@ -10,7 +10,7 @@ from torch.nn.utils.prune import is_pruned as _is_reparametrized
 
 from multiprune_torch.errors import NotPrunedError
 from multiprune_torch.hooks.reparametrization import all_or_nothing
-from multiprune_torch.models.select import held_names
+from multiprune_torch.models.names import held_names
 from multiprune_torch.request.parameters import locate, read
 from multiprune_torch.request.pruned import find_hook
 from multiprune_torch.sharding import storage

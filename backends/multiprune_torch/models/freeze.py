@@ -19,8 +19,9 @@ from multiprune_torch.distributed.fsdp import reshard
 from multiprune_torch.distributed.layout import zero
 from multiprune_torch.hooks.gradients import hook_gradient
 from multiprune_torch.hooks.reparametrization import all_or_nothing
-from multiprune_torch.models.select import full_names, pruned_places, select
-from multiprune_torch.models.verbs import remove_all
+from multiprune_torch.models.ends import remove_all
+from multiprune_torch.models.names import full_names, pruned_places
+from multiprune_torch.models.select import select
 from multiprune_torch.request.pruned import masked_gradient
 from multiprune_torch.request.refusals import check_dense
 

@@ -5,7 +5,6 @@ Clauses: SHARD-04, SHARD-05.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,16 +12,15 @@ import torch
 from torch import nn
 
 from multiprune.report import Report, TensorReport
-from multiprune_torch.distributed.checks import check_group, processes_of
-from multiprune_torch.distributed.layout import local_part, part_beside
-from multiprune_torch.distributed.processes import Processes, together
-from multiprune_torch.models.select import all_pairs, held_names, pruned_places
+from multiprune_torch.distributed.alike import check_group
+from multiprune_torch.distributed.checks import processes_of
+from multiprune_torch.distributed.processes import together
+from multiprune_torch.models.counts import count_pruned
+from multiprune_torch.models.names import all_pairs, held_names, pruned_places
 from multiprune_torch.request.refusals import check_model
 from multiprune_torch.sharding import is_sharded
 
 __all__ = ["report", "report_of"]
-
-_BLOCK = 1 << 20
 
 
 def report(
@@ -77,7 +75,7 @@ def report_of(model: nn.Module, asked: Report, process_group: Any) -> Report:
     """Count what is pruned, and report it beside what is known of the last pruning."""
     known = {t.name: (t.threshold, t.held) for t in asked.tensors}
     parameters = _pruned(model)
-    counts = _counts([(orig, mask) for _, orig, mask in parameters], process_group)
+    counts = count_pruned([(orig, mask) for _, orig, mask in parameters], process_group)
     rows = [
         TensorReport(
             full, tuple(orig.shape), orig.numel(), pruned, bad, *known.get(full, (None, ""))
@@ -110,54 +108,3 @@ def _is_same(mask: torch.Tensor, other: torch.Tensor) -> bool:
     # Of sharded ones processes would have to ask each other; theirs are one object.
     known = not (is_sharded(mask) or is_sharded(other) or mask.is_meta or other.is_meta)
     return mask is other or (known and mask.equal(other))
-
-
-def _counts(
-    found: Sequence[tuple[torch.Tensor, torch.Tensor]], group: Any = None
-) -> list[tuple[int, int]]:
-    """Count what is pruned, and what is not finite.
-
-    Parameters
-    ----------
-    found : sequence of (torch.Tensor, torch.Tensor)
-        Values and mask of each parameter.
-    group : torch.distributed.ProcessGroup, optional
-        Of a sharded model; all processes by default.
-
-    Returns
-    -------
-    list of (int, int)
-        For each parameter over all processes, replicas counted once. Where any is sharded, all
-        processes ask together.
-    """
-    here = [n for v, mask in found for n in _local(local_part(v), part_beside(mask, v))]
-    if any(is_sharded(t) for pair in found for t in pair):
-        here = Processes(group).sum(here)
-    counts = []
-    for i, (values, _) in enumerate(found):
-        present, pruned, bad = here[3 * i : 3 * i + 3]
-        copies = present // values.numel() if values.numel() else 1
-        counts.append((pruned // copies, bad // copies))
-    return counts
-
-
-def _local(values: torch.Tensor, mask: torch.Tensor) -> tuple[int, int, int]:
-    """Count what this process holds: entries, pruned ones, and not finite ones."""
-    if values.is_meta or mask.is_meta:
-        return mask.numel(), 0, 0  # no value is there yet
-    bad = sum(map(_not_finite, values.reshape(-1).split(_BLOCK)))
-    kept = mask if mask.dtype == torch.bool else mask != 0  # of booleans it takes ten times longer
-    return mask.numel(), mask.numel() - int(kept.count_nonzero()), bad
-
-
-def _not_finite(block: torch.Tensor) -> int:
-    """Count NaN and infinities; the extremes tell at a fraction of the cost that there are none."""
-    if not (block.is_floating_point() or block.is_complex()) or not block.numel():
-        return 0
-    if block.element_size() == 1:  # float8
-        block = block.float()
-    if not block.is_complex():
-        low, high = block.aminmax()  # NaN if there is any
-        if bool(low.isfinite() & high.isfinite()):
-            return 0
-    return int((~block.isfinite()).sum())

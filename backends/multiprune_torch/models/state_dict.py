@@ -5,9 +5,8 @@ Clause: DEV-50.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,8 +15,9 @@ from multiprune_torch.errors import NoParameterError, StateError
 from multiprune_torch.hooks.base import commit
 from multiprune_torch.hooks.methods import Identity
 from multiprune_torch.hooks.reparametrization import all_or_nothing, uninstall
-from multiprune_torch.models.select import all_pairs, named_modules, pruned_places
-from multiprune_torch.request.parameters import read, stored_in
+from multiprune_torch.models.names import all_pairs, pruned_places
+from multiprune_torch.models.state_names import holders_of, reparametrized, tie
+from multiprune_torch.request.parameters import read
 from multiprune_torch.request.refusals import check_model, show
 from multiprune_torch.sharding import storage
 
@@ -76,8 +76,8 @@ def load_state_dict(
             "prune.prune_model(model, prune.Identity); then call set_model_state_dict of "
             "torch.distributed.checkpoint.state_dict. Masks alone: prune.load_masks(model, path)."
         )
-    tied = _tied(model)
-    state_dict = _reparametrized(tied, state_dict, model.state_dict())
+    holders = holders_of(model)
+    state_dict = reparametrized(holders, state_dict, model.state_dict())
     wanted = {
         key.removesuffix("_mask")
         for key in state_dict
@@ -102,63 +102,8 @@ def load_state_dict(
         _check(model.state_dict(), state_dict, assign)
         model.load_state_dict(state_dict, assign=assign)
         if assign:
-            for holders in tied:
-                _tie(holders)
-
-
-class _Holder(NamedTuple):
-    """A module that holds a parameter, pruned or not, and its full name in the model."""
-
-    full: str
-    module: nn.Module
-    name: str
-
-
-def _tied(model: nn.Module) -> list[list[_Holder]]:
-    """Return who holds each parameter."""
-    holders: dict[int, list[_Holder]] = {}
-    for path, module in named_modules(model):
-        for stored, parameter in stored_in(module).items():
-            name = stored.removesuffix("_orig")
-            name = name if f"{name}_mask" in module._buffers else stored
-            holder = _Holder(f"{path}.{name}" if path else name, module, name)
-            if parameter is not None:
-                holders.setdefault(id(parameter), []).append(holder)
-    return list(holders.values())
-
-
-def _tie(holders: list[_Holder]) -> None:
-    """Let all hold the parameter that the last one was given: torch gives each its own."""
-    stored = [n + "_orig" if n + "_orig" in m._parameters else n for _, m, n in holders]
-    parameter = holders[-1].module._parameters[stored[-1]]
-    for holder, name in zip(holders, stored, strict=True):
-        holder.module._parameters[name] = parameter
-
-
-def _reparametrized(
-    tied: list[list[_Holder]], given: Mapping[str, Any], own: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """Give what is pruned its two names: what was pruned in place, and what is tied to another."""
-    state = OrderedDict(given)
-    if hasattr(given, "_metadata"):  # the versions by which modules read older states
-        state._metadata = given._metadata  # type: ignore[attr-defined]
-    names = [[holder.full for holder in holders] for holders in tied]
-    for key, mask in given.items():
-        name = key.removesuffix("_mask")
-        if key == name or name not in given or (key in own and f"{name}_orig" not in own):
-            continue  # no mask, or a buffer of the user's
-        if getattr(mask, "dtype", None) == torch.bool and mask.shape == given[name].shape:
-            for each in next((all_ for all_ in names if name in all_), [name]):
-                if each in given:  # in place there is one mask for all names
-                    state[f"{each}_orig"], state[f"{each}_mask"] = state.pop(each), mask
-    for all_ in names:
-        kept = next((n for n in all_ if n in state or f"{n}_orig" in state), None)
-        for each in all_:
-            if kept is not None and each not in state and f"{each}_orig" not in state:
-                for end in ("", "_orig", "_mask"):
-                    if kept + end in state:
-                        state.setdefault(each + end, state[kept + end])
-    return state
+            for each in holders:
+                tie(each)
 
 
 def _check(ours: Mapping[str, Any], given: Mapping[str, Any], assign: bool) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import numpy.typing as npt
 from multiprune.errors import ParametersError
 from multiprune.keys import Format, format_of, key_bits, promote
 from multiprune.patterns import as_patterns
-from multiprune_checkpoints.analysis.sweep import SweepCounts, SweepRow
+from multiprune_checkpoints.analysis.facts import Inspection, TensorFacts
+from multiprune_checkpoints.analysis.sweep import SweepCounts
 from multiprune_checkpoints.formats.checkpoint import Checkpoint, open_checkpoint
 from multiprune_checkpoints.formats.dtypes import is_float, keys_of
 from multiprune_checkpoints.formats.left_out import left_out
@@ -26,74 +27,10 @@ from multiprune_checkpoints.formats.select import select
 from multiprune_checkpoints.formats.source import Stored
 from multiprune_checkpoints.progress import Progress, Silent
 
-__all__ = ["Inspection", "TensorFacts", "inspect_checkpoint"]
+__all__ = ["inspect_checkpoint"]
 
 _BLOCK = 1 << 18
 _WORKERS = 2
-
-
-@dataclass(frozen=True)
-class TensorFacts:
-    """What is known of one tensor.
-
-    Attributes
-    ----------
-    name, dtype : str
-    shape : tuple of int
-    size : int
-        How many entries it has.
-    zeros : int or None
-        How many of them are zero, of either sign; None where the dtype is unknown.
-    non_finite : int or None
-        How many are infinite or NaN; None where the dtype is not a float.
-    selected : bool
-        Whether prune would rank it, asked the same way.
-    left_out : str
-        Why it is no weight, if it is known to be none.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    size: int
-    zeros: int | None
-    non_finite: int | None
-    selected: bool
-    left_out: str = ""
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What a checkpoint holds.
-
-    Attributes
-    ----------
-    path : str
-    files : list of str
-    metadata : dict of str
-    tensors : list of TensorFacts
-        In code-point order.
-    tied : list of list of str
-        Names of the same bytes.
-    sweep : list of SweepRow
-        What prunings would do.
-    """
-
-    path: str
-    files: list[str]
-    metadata: dict[str, str]
-    tensors: list[TensorFacts]
-    tied: list[list[str]]
-    sweep: list[SweepRow]
-
-    @property
-    def size(self) -> int:
-        """How many entries all tensors have."""
-        return sum(t.size for t in self.tensors)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain values."""
-        return {**asdict(self), "size": self.size}
 
 
 def inspect_checkpoint(

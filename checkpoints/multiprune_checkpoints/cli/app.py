@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from multiprune_checkpoints.cli.comparisons import compare, diff, verify
+from multiprune_checkpoints.cli.drawing import PICTURES, check_output, draw_pruned
 from multiprune_checkpoints.cli.options import (
     Amount,
     Flag,
@@ -24,7 +25,7 @@ from multiprune_checkpoints.cli.options import (
     read_scope,
     read_setting,
 )
-from multiprune_checkpoints.cli.report import PICTURES, check_output, draw_pruned, report
+from multiprune_checkpoints.cli.report import report
 
 __all__ = ["app"]
 

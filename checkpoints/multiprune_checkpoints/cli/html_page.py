@@ -6,7 +6,7 @@ from base64 import b64encode
 from html import escape
 
 from multiprune.report import COLLAPSE
-from multiprune_checkpoints.analysis.charts import Charts
+from multiprune_checkpoints.analysis.view import Charts
 from multiprune_checkpoints.cli.accuracy_curve import Curve
 from multiprune_checkpoints.cli.tables import natural, percent, plain, shape_text
 

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from multiprune import Report, TensorReport
 from multiprune.report import COLLAPSE
 from multiprune_checkpoints.analysis.block_map import BlockMap
-from multiprune_checkpoints.analysis.charts import Charts
+from multiprune_checkpoints.analysis.view import Charts
 from multiprune_checkpoints.cli.accuracy_curve import Curve
 from multiprune_checkpoints.cli.tables import natural, plain
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from multiprune_checkpoints.analysis.charts import Charts
+from multiprune_checkpoints.analysis.view import Charts
 from multiprune_checkpoints.cli import panels
 from multiprune_checkpoints.cli.accuracy_curve import Curve
 

@@ -10,7 +10,7 @@ from typing import Any
 from multiprune import Report
 from multiprune.report import COLLAPSE, json_values
 from multiprune_checkpoints import CheckpointDifference, Inspection, PrunedCheckpoint, Verdict
-from multiprune_checkpoints.analysis.charts import Charts
+from multiprune_checkpoints.analysis.view import Charts
 from multiprune_checkpoints.cli.tables import bar, natural, percent, plain, shape_text, show
 from multiprune_checkpoints.formats.source import write_all
 from multiprune_checkpoints.output.atomic import AtomicFile

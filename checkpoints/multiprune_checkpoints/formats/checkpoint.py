@@ -1,20 +1,19 @@
 """A checkpoint, one file or many. What the user names becomes tensors by name.
 
-A format is found by the name of the file; an index is read here, for it only says which files.
+A format is found by the name of the file.
 Clauses: TIE-04.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
 from multiprune_checkpoints.errors import CheckpointError
 from multiprune_checkpoints.formats.elsewhere import what_it_is
-from multiprune_checkpoints.formats.flat_json import pairs, strings
 from multiprune_checkpoints.formats.npz_file import open_npz
 from multiprune_checkpoints.formats.safetensors_file import open_safetensors
+from multiprune_checkpoints.formats.shards import check_shard, compare, weight_map
 from multiprune_checkpoints.formats.source import SourceFile, Stored
 from multiprune_checkpoints.formats.torch_file import open_torch
 
@@ -32,7 +31,6 @@ _OPENERS = {
     ".bin": open_torch,
     ".ckpt": open_torch,
 }
-_LONGEST_INDEX = 64 << 20
 
 
 class Checkpoint:
@@ -168,59 +166,13 @@ def open_checkpoint(path: str | Path, *, recovering: bool = False) -> Checkpoint
 def _add_shards(checkpoint: Checkpoint, index: Path) -> None:
     """Open what an index names, and check that names and shards are those that it says."""
     where = str(index)
-    places = _weight_map(index)
+    places = weight_map(index)
     shards = sorted(set(places.values()))
     for shard in shards:
-        _check_shard(index.parent, shard, where)
+        check_shard(index.parent, shard, where)
     listed: dict[str, list[str]] = {shard: [] for shard in shards}
     for name, shard in places.items():
         listed[shard].append(name)
     for shard in shards:
         held = {tensor.name for tensor in checkpoint.add(index.parent / shard)}
-        _compare(held, listed[shard], shard, where)
-
-
-def _weight_map(index: Path) -> dict[str, str]:
-    try:
-        size = index.stat().st_size
-        text = index.read_bytes() if size <= _LONGEST_INDEX else b""
-    except OSError as error:
-        raise CheckpointError(f"{index} cannot be opened: {error.strerror}.") from error
-    if size > _LONGEST_INDEX:
-        raise CheckpointError(f"{index} has {size:,} bytes. Rule: an index has at most 64 MiB.")
-    for key, start, stop in pairs(text, 0, str(index)):
-        if key == "weight_map":
-            return strings(text, start, stop, f"weight_map in {index}")
-    raise CheckpointError(f"{index} has no weight_map. Rule: it says in which shard a tensor lies.")
-
-
-def _check_shard(folder: Path, shard: str, where: str) -> None:
-    """Refuse shards that are not there, and names that lead elsewhere."""
-    path = folder / shard
-    if "/" in shard or "\\" in shard or "\0" in shard or shard in ("", ".", ".."):
-        raise CheckpointError(
-            f"{where} names the shard {shard[:200]!r}. Rule: shards lie beside their index, so a "
-            "shard is a plain file name. Do not trust this file."
-        )
-    if not path.exists():
-        raise CheckpointError(
-            f"{where} names the shard {shard!r}, which is missing. Rule: all shards are there. "
-            "Fetch it."
-        )
-    # The hub's cache keeps files in snapshots/<revision> as links to blobs.
-    allowed = {folder.resolve(), folder.resolve().parent.parent / "blobs"}
-    if path.resolve().parent not in allowed:
-        raise CheckpointError(
-            f"{where}: the shard {shard!r} is a link to {path.resolve()}. Rule: shards lie beside "
-            "their index. Put a copy there if you trust it."
-        )
-
-
-def _compare(held: Iterable[str], listed: Iterable[str], shard: str, where: str) -> None:
-    missing, alien = sorted(set(listed) - set(held)), sorted(set(held) - set(listed))
-    if missing or alien:
-        raise CheckpointError(
-            f"{where} and its shard {shard!r} differ: the shard lacks {missing[:5]} and holds "
-            f"{alien[:5]}, which the index does not place there. Rule: they say the same. Files of "
-            "two checkpoints were mixed, or one is damaged."
-        )
+        compare(held, listed[shard], shard, where)

@@ -42,15 +42,13 @@ class InShards(OtherWays):
             return done
         order = sorted(tensors) if isinstance(tensors, dict) else range(len(tensors))
         ranked = tensors if scores is None else scores
-        names = [str(place) for place in order]
         where = {key: options[key] for key in WHERE if key in options}
         own = {key: value for key, value in options.items() if key not in where}
         made, question = Question.of(method, own, **where)
         if question.scope.is_small:
             return done  # rows and groups lie whole on one process
-        whole = plan(
-            [ranked[place] for place in order], question, made, [masks[p] for p in order], names
-        )
+        in_order = [ranked[place] for place in order], question, made, [masks[p] for p in order]
+        whole = plan(*in_order, [str(place) for place in order])
         shards = in_shards(whole)
         cuts = _cuts(whole, shards)
         kept = {place: _kept(shards, i, cuts, tensors[place]) for i, place in enumerate(order)}

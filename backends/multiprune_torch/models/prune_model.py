@@ -1,4 +1,4 @@
-"""Whole models. For people who do not list (module, name) pairs.
+"""A whole model pruned, for people who do not list (module, name) pairs.
 
 Clauses: TIE-04 (tensors with names), REP-06, DEV-48.
 """
@@ -20,21 +20,14 @@ from multiprune_torch.distributed.checks import processes_of, refuse_fsdp1
 from multiprune_torch.distributed.fsdp import reshard
 from multiprune_torch.distributed.processes import together
 from multiprune_torch.hooks.methods import L1Unstructured
-from multiprune_torch.hooks.reparametrization import all_or_nothing, read_again, uninstall
+from multiprune_torch.hooks.reparametrization import read_again
 from multiprune_torch.models.global_pruning import prune_globally
+from multiprune_torch.models.names import all_pairs, full_names
 from multiprune_torch.models.report import report_of
-from multiprune_torch.models.select import (
-    all_pairs,
-    full_names,
-    held_places,
-    pruned_places,
-    scores_by_pair,
-    select,
-)
-from multiprune_torch.request.parameters import Place
+from multiprune_torch.models.select import scores_by_pair, select
 from multiprune_torch.request.refusals import check_model
 
-__all__ = ["prune_model", "refresh_model", "remove_all", "undo"]
+__all__ = ["prune_model", "refresh_model"]
 
 
 def prune_model(
@@ -97,7 +90,8 @@ def prune_model(
     0.5
     >>> prune_model(model, sparsity=0.75).sparsity
     0.75
-    >>> remove_all(model)
+    >>> from multiprune_torch import prune
+    >>> prune.remove_all(model)
     ['0.weight', '2.weight']
     """
     method = renamed("pruning_method", "method", options, method)
@@ -137,60 +131,6 @@ def prune_model(
     return report_of(model, summary, process_group)
 
 
-def remove_all(model: nn.Module) -> list[str]:
-    """Make every pruning of a model permanent; see `remove`.
-
-    Returns
-    -------
-    list of str
-        The full names of the parameters that were pruned.
-    """
-    reshard(model)
-    names = _end(model, lambda place: place.hook.apply_mask(place.module).detach())
-    for full, record in held_places(model):
-        names.append(full)
-        record.end()
-    return names
-
-
-def undo(model: nn.Module, *, process_group: Any = None) -> list[str]:
-    """Take every pruning of a model back: the dense values, as they are now, come back.
-
-    Pruned entries have their original values, but for what momentum or weight decay did to them.
-
-    Parameters
-    ----------
-    model : nn.Module
-    process_group : torch.distributed.ProcessGroup, optional
-        That holds a sharded model, which all of them take back together; all by default.
-
-    Returns
-    -------
-    list of str
-        The full names of the parameters that were pruned.
-
-    Raises
-    ------
-    UndoError
-        If a parameter of a sharded model was pruned in place without ``keep_dense=True`` (a
-        RuntimeError); the model is as it was then.
-
-    Notes
-    -----
-    Clauses DEV-48, SHARD-07.
-    """
-    reshard(model)
-    records = held_places(model)
-    with together(processes_of(all_pairs(model), process_group, plain=False)):
-        for full, record in records:
-            record.check_dense(full)
-    names = _end(model, lambda place: place.orig.detach())
-    for full, record in records:
-        names.append(full)
-        record.undo()
-    return names
-
-
 def refresh_model(model: nn.Module) -> None:
     """Look again at the masks of a model, and at the weights that RNNs hold.
 
@@ -200,16 +140,3 @@ def refresh_model(model: nn.Module) -> None:
     check_model(model)
     for module in model.modules():
         read_again(module)
-
-
-def _end(model: nn.Module, value: Callable[[Place], torch.Tensor]) -> list[str]:
-    places = pruned_places(model)
-    with all_or_nothing(place.module for _, place in places):
-        for _, place in places:
-            with torch.inference_mode(False), torch.no_grad():  # what is kept must train
-                kept = value(place)
-            uninstall(place.module, place.name, kept)
-            for key, hook in list(place.module._forward_pre_hooks.items()):
-                if hook is place.hook:
-                    del place.module._forward_pre_hooks[key]
-    return [name for name, _ in places]
