@@ -79,9 +79,12 @@ class BasePruningMethod(torch_prune.BasePruningMethod):
         mask: Any = module._buffers.get(name + "_mask")
         if orig is None or mask is None:  # a replica
             orig, mask = getattr(module, name + "_orig"), getattr(module, name + "_mask")
+        buffers = module._buffers
+        if type(buffers) is PrunedBuffers and not torch.compiler.is_compiling():
+            buffers.look_again(name)
         if self._scales:
             return mask.to(dtype=orig.dtype) * orig  # type: ignore[no-any-return]
-        return masked(orig, mask, sparse=getattr(module._buffers, "sparse", False))
+        return masked(orig, mask, sparse=getattr(buffers, "sparse", False))
 
     @classmethod
     def apply(

@@ -5,6 +5,8 @@ Clauses: REP-03, REP-04, DEV-49, DEV-53, DEV-55, DEV-56.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 from weakref import ref
@@ -61,6 +63,7 @@ class PrunedBuffers(dict[str, Any]):
             return dict.__getitem__(self, name)
         is_own, self.sparse = name in self.due, False
         if _is_traced():
+            self.sparse = self.module.__dict__.get("sparse") is True
             return self.hooks[name].apply_mask(self.module)
         if not is_own:
             self.sparse = True
@@ -82,18 +85,22 @@ class PrunedBuffers(dict[str, Any]):
 
     def compute(self, name: str) -> torch.Tensor:
         """Compute a value. Of a mask that was written to, it looks at what it holds now."""
+        value: torch.Tensor = self.hooks[name].apply_mask(self.module)
+        return value
+
+    def look_again(self, name: str) -> None:
+        """Look at a mask, if torch has counted a write to it since, or it is another one."""
         mask = dict.__getitem__(self, name + "_mask")
         known = self.masks_read.get(name)
         if known is None or known[0] is not mask or known[1] != _version(mask):
             self.look_at(name)
-        value: torch.Tensor = self.hooks[name].apply_mask(self.module)
-        return value
 
     def look_at(self, name: str) -> None:
         """Note whether a mask holds other values than 0 and 1, and multiplies: DEV-59."""
         mask = dict.__getitem__(self, name + "_mask")
         if type(mask) is torch.Tensor:
-            self.hooks[name]._scales = not is_binary(mask)
+            with _untraced():
+                self.hooks[name]._scales = not is_binary(mask)
             self.masks_read[name] = mask, _version(mask)
 
     def __setitem__(self, name: str, value: Any) -> None:
@@ -180,6 +187,19 @@ def _empty() -> PrunedBuffers:
 
 def _version(mask: torch.Tensor) -> int:
     return -1 if mask.is_inference() else mask._version
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """Look at values, though somebody traces what is computed here."""
+    private: Any = torch._C
+    state = private._get_tracing_state()
+    private._set_tracing_state(None)
+    try:
+        with private._DisableTorchDispatch(), private._DisableFuncTorch():
+            yield
+    finally:
+        private._set_tracing_state(state)
 
 
 def _is_traced() -> bool:

@@ -6,7 +6,7 @@ Clause: DEV-55. Source of the idea: ``torch.nn.utils.parametrize.cached``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,16 @@ from multiprune_torch.errors import StaleValueError
 
 __all__ = ["cached", "read_cached"]
 
-_values: ContextVar[dict[tuple[int, str], _Value] | None] = ContextVar("values", default=None)
-"""By the id of a module's buffers, which are held beside, and the name of the parameter."""
+_values: ContextVar[_Values | None] = ContextVar("values", default=None)
+
+
+class _Values(dict[tuple[int, str], "_Value"]):
+    """By the id of a module's buffers, which are held beside, and the name of the parameter.
+
+    They say themselves that they have ended: a generator may end them in another thread.
+    """
+
+    ended = False
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,8 @@ def cached() -> Iterator[None]:
     Outside of it a pruned value is computed whenever it is read, so that it is never an old one. In
     it the modules of ``torch.nn`` keep in their own forward what they have read, until a change
     that torch counts. Changes that it does not count (fused optimizers, ``.data``, NumPy views,
-    other processes) are found at the end. Whoever else reads a value gets one of his own.
+    other processes) are found at the end, unless they were undone, or a counted one followed.
+    Whoever else reads a value gets one of his own.
 
     Raises
     ------
@@ -49,7 +58,8 @@ def cached() -> Iterator[None]:
 
     Notes
     -----
-    Clause DEV-55. It holds for the thread, or the task, that entered it.
+    Clause DEV-55. It holds for the thread, or the task, that entered it. A generator that enters
+    it leaves it on for its caller between two values: enter it around the loop instead.
 
     Examples
     --------
@@ -59,15 +69,18 @@ def cached() -> Iterator[None]:
     >>> with torch.no_grad(), cached():
     ...     outputs = [layer(x) for x in torch.ones(3, 2, 4)]
     """
-    if _values.get() is not None:  # the outer one keeps them
+    outer = _values.get()
+    if outer is not None and not outer.ended:  # it keeps them
         yield
         return
-    values: dict[tuple[int, str], _Value] = {}
+    values = _Values()
     token = _values.set(values)
     try:
         yield
     finally:
-        _values.reset(token)
+        values.ended = True
+        with suppress(ValueError):  # in the context of another thread
+            _values.reset(token)
     stale = [name for (_, name), known in values.items() if not _is_current(name, known)]
     if stale:
         raise StaleValueError(
@@ -87,7 +100,7 @@ def read_cached(buffers: Any, name: str) -> torch.Tensor:
     name : str
     """
     values = _values.get()
-    if values is None:
+    if values is None or values.ended:
         return buffers.compute(name)  # type: ignore[no-any-return]
     orig = buffers.module._parameters[name + "_orig"]
     mask = dict.__getitem__(buffers, name + "_mask")

@@ -12,6 +12,7 @@ import torch
 
 from multiprune_torch.distributed.layout import local_part, part_beside
 from multiprune_torch.distributed.processes import Processes
+from multiprune_torch.request.pruned import has_values
 from multiprune_torch.sharding import is_sharded
 
 __all__ = ["count_pruned"]
@@ -50,7 +51,7 @@ def count_pruned(
 
 def _local(values: torch.Tensor, mask: torch.Tensor) -> tuple[int, int, int]:
     """Count what this process holds: entries, pruned ones, and not finite ones."""
-    if values.is_meta or mask.is_meta:
+    if not (has_values(values) and has_values(mask)):
         return mask.numel(), 0, 0  # no value is there yet
     bad = sum(map(_not_finite, values.reshape(-1).split(_BLOCK)))
     kept = mask if mask.dtype == torch.bool else mask != 0  # of booleans it takes ten times longer

@@ -19,6 +19,7 @@ from multiprune_torch.sharding import storage
 
 __all__ = [
     "all_pairs",
+    "every_path",
     "full_names",
     "held_names",
     "held_places",
@@ -32,6 +33,15 @@ def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Return every module with its path, as the names of a state_dict begin."""
     for path, module in model.named_modules():
         yield ".".join(part for part in path.split(".") if part != WRAPPED), module
+
+
+def every_path(model: nn.Module) -> dict[nn.Module, list[str]]:
+    """Return all paths of each module: one that is held twice is in a state_dict twice."""
+    paths: dict[nn.Module, list[str]] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        name = ".".join(part for part in path.split(".") if part != WRAPPED)
+        paths.setdefault(module, []).append(name)
+    return paths
 
 
 def all_pairs(model: nn.Module) -> list[tuple[nn.Module, str]]:

@@ -17,6 +17,7 @@ from multiprune_torch.distributed.checks import processes_of
 from multiprune_torch.distributed.processes import together
 from multiprune_torch.models.counts import count_pruned
 from multiprune_torch.models.names import all_pairs, held_names, pruned_places
+from multiprune_torch.request.pruned import has_values
 from multiprune_torch.request.refusals import check_model
 from multiprune_torch.sharding import is_sharded
 
@@ -106,5 +107,5 @@ def _pruned(model: nn.Module) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
 
 def _is_same(mask: torch.Tensor, other: torch.Tensor) -> bool:
     # Of sharded ones processes would have to ask each other; theirs are one object.
-    known = not (is_sharded(mask) or is_sharded(other) or mask.is_meta or other.is_meta)
+    known = not any(is_sharded(each) or not has_values(each) for each in (mask, other))
     return mask is other or (known and mask.equal(other))

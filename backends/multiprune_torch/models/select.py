@@ -12,11 +12,12 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import ParametrizationList
+from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from multiprune.errors import ParametersTypeError, ScoresError, ScoresTypeError
 from multiprune.patterns import as_patterns, is_selected
-from multiprune_torch.models.names import named_modules, pruning_hooks
+from multiprune_torch.models.names import every_path, named_modules, pruning_hooks
 from multiprune_torch.request.refusals import check_model
 
 __all__ = ["scores_by_pair", "select"]
@@ -48,7 +49,8 @@ def select(
     -------
     list of (nn.Module, str)
         In the code-point order of full names (TIE-04), whatever is pruned already included. A
-        parameter that several modules share is listed with each of them.
+        parameter that several modules share is listed with each of them; of a module that has
+        several names, each may include or exclude.
     """
     check_model(model)
     kinds = _as_types(types)
@@ -59,12 +61,17 @@ def select(
             "[ERR-05]. Write where=lambda name, parameter: ..., or patterns by include and exclude."
         )
     selected = {}
+    inside = {
+        part
+        for module in model.modules()
+        if isinstance(module, ParametrizationList)
+        for part in module.modules()
+    }  # parts of a weight, not weights: a pruned norm divides by zero
+    paths = every_path(model)
     for path, module in named_modules(model):
-        if not isinstance(module, kinds):
+        if not isinstance(module, kinds) or module in inside:
             continue
         hooked = {h._tensor_name for h in pruning_hooks(module)}
-        if isinstance(module, ParametrizationList):
-            continue  # parts of a weight, not weights: a pruned norm divides by zero
         parts = _parts_of_weight_norm(module)
         for stored, parameter in module._parameters.items():
             name = stored.removesuffix("_orig")
@@ -72,7 +79,10 @@ def select(
             full = f"{path}.{name}" if path else name
             if parameter is None or name in parts or not parameter.is_floating_point():
                 continue
-            if not is_selected(full, include, exclude):
+            names = [f"{each}.{name}" if each else name for each in paths[module]]
+            if not any(is_selected(each, include, ()) for each in names):
+                continue
+            if not all(is_selected(each, ("*",), exclude) for each in names):
                 continue
             # A lazy one has no dimensions yet; pruning it raises an error.
             if is_lazy(parameter) or (where(full, parameter) if where else parameter.dim() >= 2):
@@ -81,9 +91,10 @@ def select(
 
 
 def _parts_of_weight_norm(module: nn.Module) -> set[str]:
-    """Return the parameters that ``torch.nn.utils.weight_norm`` makes weights of."""
-    names = [h.name for h in module._forward_pre_hooks.values() if isinstance(h, WeightNorm)]
-    return {f"{name}{part}" for name in names for part in ("_g", "_v")}
+    """Return the parameters that ``torch.nn.utils.weight_norm`` or ``spectral_norm`` compute of."""
+    hooks = module._forward_pre_hooks.values()
+    names = [h.name for h in hooks if isinstance(h, WeightNorm | SpectralNorm)]
+    return {f"{name}{part}" for name in names for part in ("_g", "_v", "_orig")}
 
 
 def _as_types(types: Any) -> tuple[type[nn.Module], ...]:

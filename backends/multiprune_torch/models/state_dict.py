@@ -15,7 +15,7 @@ from multiprune_torch.errors import NoParameterError, StateError
 from multiprune_torch.hooks.base import commit
 from multiprune_torch.hooks.methods import Identity
 from multiprune_torch.hooks.reparametrization import all_or_nothing, uninstall
-from multiprune_torch.models.names import all_pairs, pruned_places
+from multiprune_torch.models.names import all_pairs, named_modules, pruned_places
 from multiprune_torch.models.state_names import holders_of, reparametrized, tie
 from multiprune_torch.request.parameters import read
 from multiprune_torch.request.refusals import check_model, show
@@ -46,6 +46,8 @@ def load_state_dict(
     ------
     StateError
         If names or shapes do not fit (a RuntimeError); the model is as it was then.
+    RuntimeError
+        Of torch, if a module that reads older names by itself finds others missing; likewise.
 
     Notes
     -----
@@ -95,26 +97,51 @@ def load_state_dict(
                 place = read(model, full)
             except NoParameterError:
                 continue  # the model has no such module: `_check` names it
+            if place.hook is not None:
+                continue  # of a module that has two names
             loaded = state_dict[full + "_mask"]
             dtype = loaded.dtype if isinstance(loaded, torch.Tensor) else None
             mask = torch.ones_like(place.orig, dtype=dtype)
             commit(place, mask.detach(), Identity())
-        _check(model.state_dict(), state_dict, assign)
-        model.load_state_dict(state_dict, assign=assign)
+        ours = model.state_dict()
+        before = {}
+        if not _fits(ours, state_dict, assign, _own_ways(model)):
+            tensors = [(k, t) for k, t in ours.items() if isinstance(t, torch.Tensor)]
+            before = {key: tensor.clone() for key, tensor in tensors}
+        try:
+            model.load_state_dict(state_dict, assign=assign)
+        except BaseException:
+            for key, value in before.items():
+                ours[key].detach().copy_(value)
+            raise
         if assign:
             for each in holders:
                 tie(each)
 
 
-def _check(ours: Mapping[str, Any], given: Mapping[str, Any], assign: bool) -> None:
-    """Compare names and shapes before any value is copied."""
+def _own_ways(model: nn.Module) -> tuple[str, ...]:
+    """Return the prefixes of modules that read older names by themselves."""
+    plain = nn.Module._load_from_state_dict
+    return tuple(
+        f"{path}." if path else ""
+        for path, module in named_modules(model)
+        if type(module)._load_from_state_dict is not plain or module._load_state_dict_pre_hooks
+    )
+
+
+def _fits(
+    ours: Mapping[str, Any], given: Mapping[str, Any], assign: bool, own_ways: tuple[str, ...]
+) -> bool:
+    """Check names and shapes before any value is copied; some may be modules' own affair."""
     on_meta = [k for k, t in ours.items() if isinstance(t, torch.Tensor) and t.is_meta]
     if on_meta and not assign:
         raise StateError(
             f"{on_meta[0]} of the model is on the meta device. Rule: values are copied to where "
             "the model is, and meta keeps none [DEV-50]. Pass assign=True."
         )
-    missing, unexpected = sorted(set(ours) - set(given)), sorted(set(given) - set(ours))
+    odd_names = set(ours) ^ set(given)
+    unread = {name for name in odd_names if not name.startswith(own_ways)}
+    missing, unexpected = sorted(unread & set(ours)), sorted(unread & set(given))
     both = [(key, ours[key], given[key]) for key in sorted(set(ours) & set(given))]
     tensors = [each for each in both if isinstance(each[1], torch.Tensor)]  # not extra state
     odd = [f"{key} ({show(value)})" for key, _, value in tensors if not _has_values(value)]
@@ -130,6 +157,7 @@ def _check(ours: Mapping[str, Any], given: Mapping[str, Any], assign: bool) -> N
             "names and shapes are the model's [DEV-50]. Build the model as the one that was "
             "saved; of a checkpoint that holds more than the state_dict pass that part."
         )
+    return not odd_names
 
 
 def _has_values(value: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from multiprune_torch.models.names import named_modules
+from multiprune_torch.models.names import every_path
 from multiprune_torch.request.parameters import stored_in
 
 __all__ = ["holders_of", "reparametrized", "tie"]
@@ -29,13 +29,14 @@ class _Holder(NamedTuple):
 def holders_of(model: nn.Module) -> list[list[_Holder]]:
     """Return who holds each parameter."""
     holders: dict[int, list[_Holder]] = {}
-    for path, module in named_modules(model):
+    for module, paths in every_path(model).items():
         for stored, parameter in stored_in(module).items():
             name = stored.removesuffix("_orig")
             name = name if f"{name}_mask" in module._buffers else stored
-            holder = _Holder(f"{path}.{name}" if path else name, module, name)
             if parameter is not None:
-                holders.setdefault(id(parameter), []).append(holder)
+                holders.setdefault(id(parameter), []).extend(
+                    _Holder(f"{path}.{name}" if path else name, module, name) for path in paths
+                )
     return list(holders.values())
 
 

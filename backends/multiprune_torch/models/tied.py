@@ -44,11 +44,11 @@ def warn_of_sharing(places: Sequence[Place]) -> None:
     }
     if not suspects:
         return
-    listed = {id(q.module) for p in suspects.values() for q in (p, *p.shared)}
+    listed = {(id(q.module), q.name) for p in suspects.values() for q in (p, *p.shared)}
     for module in _modules_holding([p.orig for p in suspects.values()]):
         for name, parameter in module._parameters.items():
             place = suspects.get(id(parameter))
-            if place is not None and id(module) not in listed:
+            if place is not None and (id(module), name) not in listed:
                 warn(
                     f"{place} is shared with {name!r} of {type(module).__name__}, which is not "
                     "among the parameters. It stays dense there, and removing the pruning will "

@@ -27,6 +27,7 @@ from multiprune_torch.backend import backend
 from multiprune_torch.device.engine import OnDevice
 from multiprune_torch.ranking.stream import Stream
 from multiprune_torch.request.parameters import Place
+from multiprune_torch.request.pruned import has_values
 
 __all__ = ["Ranked", "channel_mask", "entry_masks", "mask_dtype_of", "masks_by_user_method"]
 
@@ -91,7 +92,7 @@ def entry_masks(
         Of the tensors.
     """
     question = question or Question(method.target)
-    if any(score.is_meta for score in scores):  # for identity alone, which looks at no value
+    if not all(map(has_values, scores)):  # for identity alone, which looks at no value
         masks = [torch.ones_like(a) if b is None else b for a, b in zip(likes, priors, strict=True)]
         return Ranked([m.to(dtype) for m, dtype in zip(masks, dtypes, strict=True)])
     if isinstance(method, algebra.RandomUnstructured) and method.seed is None:

@@ -11,10 +11,11 @@ import torch
 from torch.nn.utils import prune as torch_prune
 
 from multiprune.errors import MaskShapeError
-from multiprune_torch.errors import UnprunableError
+from multiprune_torch.errors import MaskTypeError, UnprunableError
 from multiprune_torch.ranking.masks import entry_masks
 from multiprune_torch.request.parameters import Place
-from multiprune_torch.request.pruned import is_binary
+from multiprune_torch.request.pruned import has_values, is_binary
+from multiprune_torch.request.refusals import show
 
 __all__ = [
     "check_values",
@@ -84,7 +85,7 @@ def next_mask(
         container.add_pruning_method(method)
         copy = prior.detach().clone(memory_format=torch.contiguous_format)
         mask = container.compute_mask(ranked, copy)
-    method._scales = not is_binary(mask)
+    method._scales = isinstance(mask, torch.Tensor) and not is_binary(mask)
     return checked_mask(mask, place, dtype)
 
 
@@ -94,17 +95,17 @@ def check_values(method: Any, place: Place) -> None:
     Raises
     ------
     UnprunableError
-        If the parameter is on the meta device (a TypeError and a ValueError).
+        If the parameter is on the meta device, or a fake tensor (a TypeError and a ValueError).
 
     Notes
     -----
     Clause DEV-52.
     """
-    if place.orig.is_meta and not isinstance(
-        method, torch_prune.Identity | torch_prune.CustomFromMask
-    ):
+    looks = not isinstance(method, torch_prune.Identity | torch_prune.CustomFromMask)
+    if looks and not has_values(place.orig):
+        where = "on the meta device" if place.orig.is_meta else "a fake tensor"
         raise UnprunableError(
-            f"{place} is on the meta device and has no values. Rule: entries are ranked by their "
+            f"{place} is {where} and has no values. Rule: entries are ranked by their "
             "values [DEV-52]. Load them first: model.load_state_dict(state, assign=True), or "
             "model.to_empty(device=...) and load_state_dict."
         )
@@ -114,6 +115,9 @@ def scales(place: Place) -> bool:
     """Whether the present mask holds other values than 0 and 1, and multiplies as in torch."""
     if place.mask is None:
         return False
+    buffers: Any = place.module._buffers
+    if hasattr(buffers, "look_again"):  # ours
+        buffers.look_again(place.name)
     known: bool | None = getattr(place.hook, "_scales", None)
     return not is_binary(place.mask) if known is None else known  # None: a hook of torch's own
 
@@ -128,6 +132,11 @@ def with_scales(mask: torch.Tensor, place: Place) -> torch.Tensor:
 
 def checked_mask(mask: Any, place: Place, dtype: torch.dtype) -> torch.Tensor:
     """Check a mask that a method computed, and give it its dtype and device, as a new tensor."""
+    if not isinstance(mask, torch.Tensor):
+        raise MaskTypeError(
+            f"the method returned {show(mask)} for {place}. Rule: compute_mask returns a tensor of "
+            "0 and 1 [MASK-03]. Return the mask."
+        )
     if mask.shape != place.orig.shape:
         raise MaskShapeError(
             f"the method returned a mask of shape {tuple(mask.shape)} for {place}, which has shape "

@@ -13,7 +13,7 @@ from torch.nn.utils import prune as torch_prune
 
 from multiprune_torch.sharding import is_sharded, storage
 
-__all__ = ["find_hook", "is_binary", "masked", "masked_gradient"]
+__all__ = ["find_hook", "has_values", "is_binary", "masked", "masked_gradient"]
 
 _CHOOSE: Any = torch.ops.aten.threshold_backward.default
 
@@ -33,7 +33,13 @@ def masked(orig: torch.Tensor, mask: torch.Tensor, *, sparse: bool = False) -> t
     """
     if type(orig) is not nn.Parameter and is_sharded(orig):
         mask = storage().aligned(mask, orig)  # pruned before fully_shard, read between forwards
-    if torch._C._get_tracing_state() is not None or torch.compiler.is_compiling():
+    is_compiling = torch.compiler.is_compiling()
+    is_traced = torch._C._get_tracing_state() is not None
+    if sparse and not is_compiling and (is_traced or _is_transformed()):
+        return orig * mask.to(
+            orig.dtype
+        )  # its gradient stays sparse where no function of ours runs
+    if is_traced or is_compiling:
         return orig.masked_fill(mask.logical_not(), 0)  # what every exporter knows
     if sparse and torch.is_grad_enabled() and orig.requires_grad:
         chosen: torch.Tensor = _Sparse.apply(orig, mask)  # type: ignore[no-untyped-call]
@@ -79,9 +85,19 @@ class _Sparse(torch.autograd.Function):
 
 def is_binary(mask: torch.Tensor) -> bool:
     """Whether a mask holds only 0 and 1; one whose values cannot be looked at is taken to."""
-    if mask.dtype == torch.bool or mask.is_meta:
+    if mask.dtype == torch.bool or not has_values(mask):
         return True
     return bool(((mask == 0) | (mask == 1)).all())
+
+
+def _is_transformed() -> bool:
+    functorch: Any = torch._C._functorch
+    return functorch.peek_interpreter_stack() is not None
+
+
+def has_values(tensor: torch.Tensor) -> bool:
+    """Whether there is anything to look at: not on the meta device, and not in a FakeTensorMode."""
+    return not tensor.is_meta and type(tensor).__name__ != "FakeTensor"
 
 
 def find_hook(module: nn.Module, name: str) -> tuple[int, Any] | None:
