@@ -156,6 +156,7 @@ def count_traced(
         If it is a fraction of what is live (a TypeError).
     """
     if amount is not None:
+        debug_check(amount >= 0, "the amount is negative [AMT-10]")
         traced = Count.of_traced(amount)
         return lambda live: Count(*(jnp.broadcast_to(part, live.low.shape) for part in traced))
     if isinstance(target.amount, int):

@@ -10,17 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from multiprune.errors import MaskError, ScoresError, ScoresShapeError
-from multiprune.masks import check_mask
+from multiprune.errors import ParametersTypeError, ScoresError, ScoresShapeError
 from multiprune_jax.leaves import Where, as_array, chosen_leaves
-from multiprune_jax.memory import are_on_one_cpu, check_replicas, is_on_a_cpu
-from multiprune_jax.named_masks import check_masks, leaves_of_masks
+from multiprune_jax.memory import are_on_one_cpu, check_replicas
+from multiprune_jax.named_masks import as_mask, check_masks, leaves_of_masks
 from multiprune_jax.paths import Tree
 
-__all__ = ["Candidates", "as_mask"]
+__all__ = ["Candidates"]
 
 
 class Candidates:
@@ -46,6 +43,11 @@ class Candidates:
         scores: Any,
         masks: Any,
     ) -> None:
+        if hasattr(params, "masks") and hasattr(params, "report"):
+            raise ParametersTypeError(
+                "params is what a pruning returned. Rule: parameters are pruned, not the masks and "
+                "the report beside them [ERR-05]. Pass pruned.params, and masks=pruned.masks."
+            )
         self.tree = Tree(params)
         self.leaves = chosen_leaves(self.tree, where, include, exclude)
         self.scores = self.leaves if scores is None else self._matched(Tree(scores).leaves)
@@ -100,38 +102,3 @@ class Candidates:
                     f"{self.leaves[name].shape}. Rule: scores have their tensor's shape [SCORE-02]."
                 )
         return scores
-
-
-def as_mask(mask: Any, name: str) -> jax.Array:
-    """Return a mask as booleans, checked; inside ``jit`` a mask that has values keeps them.
-
-    Raises
-    ------
-    MaskError
-        If it holds other values than 0 and 1, or that cannot be known (a ValueError).
-
-    Notes
-    -----
-    Clause MASK-03.
-    """
-    if isinstance(mask, jax.Array) and mask.dtype == jnp.bool_:
-        return mask
-    if isinstance(mask, jax.core.Tracer):
-        raise MaskError(
-            f"the mask of {name} is a traced {mask.dtype}. Rule: masks are 0 and 1, which cannot "
-            "be checked under jit, so there they are bool [MASK-03]. Write mask.astype(bool)."
-        )
-    with jax.ensure_compile_time_eval():
-        if isinstance(mask, jax.Array) and not is_on_a_cpu(mask):  # it is checked where it lies
-            check_mask(mask, mask, name, xp=jnp)
-            return mask == 1
-        values = np.asarray(mask)
-        check_mask(values, mask, name, xp=_Numpy)
-        return jnp.asarray(values == 1)
-
-
-class _Numpy:
-    """As much of a namespace as `check_mask` asks for."""
-
-    all = staticmethod(np.all)
-    isdtype = staticmethod(np.isdtype)

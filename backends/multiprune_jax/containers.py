@@ -26,8 +26,10 @@ def check_node(node: Any, way: tuple[str, ...]) -> None:
     ParametersError
         If it is (a ValueError).
     """
+    names = {key for key in node if isinstance(key, str)} if isinstance(node, Mapping) else set()
+    plain = names == {"trace"} or {"mu", "nu"} <= names or {"count", "mu"} <= names
     optax = type(node).__module__.partition(".")[0] == "optax"
-    if optax or hasattr(node, "opt_state") or (isinstance(node, Mapping) and "opt_state" in node):
+    if optax or plain or hasattr(node, "opt_state") or "opt_state" in names:
         where = f"{'/'.join(way)} is" if way else "the tree is, or holds,"
         raise ParametersError(
             f"{where} an optimizer's state ({type(node).__module__}.{type(node).__name__}). Rule: "

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from multiprune.errors import ParametersError, ParametersTypeError
+from multiprune.errors import DtypeError, ParametersError, ParametersTypeError
 from multiprune.patterns import as_patterns, is_selected
 from multiprune_jax.memory import check_width
 from multiprune_jax.paths import Tree
@@ -26,9 +26,9 @@ Where = Callable[[str, Any], bool]
 def is_weight(path: str, leaf: Any) -> bool:
     """Whether a leaf is floating and has two or more dimensions: what is pruned by default.
 
-    One called bias or scale is not, though it has two where layers are stacked or heads split.
+    One called bias, scale or offset is not, though it has two where layers are stacked.
     """
-    if path.rpartition("/")[2] in ("bias", "scale"):
+    if path.rpartition("/")[2] in ("bias", "scale", "offset"):
         return False
     return leaf.ndim >= 2 and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
 
@@ -74,6 +74,12 @@ def chosen_leaves(
     include, exclude = as_patterns(include, "include"), as_patterns(exclude, "exclude")
     leaves = tree.leaves.items()
     arrays = {n: leaf for n, leaf in leaves if hasattr(leaf, "dtype") and hasattr(leaf, "shape")}
+    for name, leaf in arrays.items():
+        if type(leaf).__module__.partition(".")[0] == "torch":
+            raise ParametersTypeError(
+                f"{name} is a {type(leaf).__name__} of torch. Rule: leaves are arrays of JAX or "
+                "NumPy [ERR-05]. Convert it: leaf.numpy(), or jax.dlpack."
+            )
     names: dict[str, list[str]] = {name: [name] for name in sorted(arrays)}
     for further, name in tree.tied.items():
         names[name].append(further)
@@ -91,6 +97,8 @@ def chosen_leaves(
     if not chosen:
         seen = [f"{name}: {leaf.dtype}{list(leaf.shape)}" for name, leaf in arrays.items()][:20]
         rule = "where(path, leaf) chose none" if where else "none is floating with ndim >= 2"
+        if include != ["*"] or exclude:
+            rule = f"{rule}, by the names of include={include} without exclude={exclude}"
         raise ParametersError(
             f"params have no leaf to prune: {rule} of {seen}. Rule: there is at least one "
             "[ERR-03]. Pass where=lambda path, leaf: ..., for example."
@@ -114,4 +122,10 @@ def as_array(leaf: Any, name: str) -> jax.Array:
             "[ERR-05]. Pass arrays; for shapes alone call jax.eval_shape on the pruning."
         )
     check_width(leaf, name)
-    return jax.device_put(np.asarray(leaf), may_alias=True)  # type: ignore[no-any-return]
+    try:
+        return jax.device_put(np.asarray(leaf), may_alias=True)  # type: ignore[no-any-return]
+    except TypeError as error:
+        raise DtypeError(
+            f"{name} has dtype {leaf.dtype}, which JAX does not have: {error}. Rule: leaves are "
+            "arrays of JAX, or of NumPy in its dtypes [TYPE-05]. Convert it, by astype."
+        ) from None

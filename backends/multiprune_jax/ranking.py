@@ -25,11 +25,11 @@ from multiprune.scope import Pools, Scope
 from multiprune.structured import channel_norms, check_dim, check_norm
 from multiprune_jax.asked import Ask, Asked, asker, at_most, count_traced
 from multiprune_jax.bits import draws, ordered
-from multiprune_jax.candidates import as_mask
 from multiprune_jax.columns import LeafColumn, check_size, is_alone, joined
 from multiprune_jax.counts import Count
 from multiprune_jax.local import keep_groups, keep_rows, row_sums
 from multiprune_jax.membership import Membership
+from multiprune_jax.named_masks import as_mask
 from multiprune_jax.report import count_kept, counts_of_rows
 from multiprune_jax.traced import Found, traced_cuts
 

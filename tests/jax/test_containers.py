@@ -7,10 +7,10 @@ import multiprune_jax
 import numpy as np
 import optax
 import pytest
-from flax import nnx
+from flax import nnx, serialization
 from flax.training.train_state import TrainState
 
-from multiprune.errors import ParametersError
+from multiprune.errors import DtypeError, MaskError, ParametersError, ParametersTypeError
 
 
 class Tied(nnx.Module):
@@ -147,3 +147,74 @@ def test_states_of_optimizers_are_refused(module):
     for given in (state, of_module, transforms.init(params), (params, state.opt_state), saved):
         with pytest.raises(ParametersError, match=r"state\.params"):
             multiprune_jax.global_unstructured(given, amount=0.5)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        optax.adam(0.1),
+        optax.chain(optax.clip(1.0), optax.adamw(0.1)),
+        optax.sgd(0.1, momentum=0.9),
+        optax.lion(0.1),
+    ],
+)
+@pytest.mark.parametrize("key", ["optimizer", "opt", "adam", ""])
+def test_an_optimizers_state_of_plain_dicts_is_refused(state, key):
+    params = {"a": {"kernel": jnp.ones((3, 4))}}
+    plain = serialization.to_state_dict(state.init(params))
+    tree = {"model": params, key: plain} if key else plain
+    with pytest.raises(ParametersError, match="optimizer's state"):
+        multiprune_jax.global_unstructured(tree, amount=0.5)
+
+
+def test_what_a_pruning_returned_is_not_pruned_as_it_is():
+    pruned = multiprune_jax.global_unstructured({"a": jnp.ones((3, 4))}, amount=0.5)
+    with pytest.raises(ParametersTypeError, match=r"pruned\.params"):
+        multiprune_jax.global_unstructured(pruned, amount=0.5)
+
+
+def test_offsets_of_stacked_layers_are_left_alone():
+    params = {
+        "l": {"w": jnp.ones((3, 4, 4))},
+        "ln": {n: jnp.ones((3, 4)) for n in ("scale", "offset")},
+    }
+    assert list(multiprune_jax.named_leaves(params)) == ["l/w"]
+
+
+def test_names_that_match_nothing_are_told():
+    with pytest.raises(ParametersError, match=r"include=\['z\*'\]"):
+        multiprune_jax.global_unstructured({"a": jnp.ones((3, 4))}, amount=0.5, include="z*")
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [np.ones((2, 2), ">f4"), np.ones((2, 2), np.longdouble)],
+    ids=["another byte order", "long double"],
+)
+def test_dtypes_that_jax_has_not_name_their_leaf(leaf):
+    with pytest.raises(DtypeError, match="layer/kernel has dtype"):
+        multiprune_jax.global_unstructured({"layer": {"kernel": leaf}}, amount=0.5)
+
+
+def test_tensors_of_torch_name_their_leaf():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ParametersTypeError, match="layer/kernel is a Tensor of torch"):
+        multiprune_jax.global_unstructured({"layer": {"kernel": torch.ones(2, 2)}}, amount=0.5)
+
+
+@pytest.mark.parametrize("value", [2, 0.5, np.nan, -1])
+def test_every_verb_refuses_masks_of_other_values(value, tmp_path):
+    params = {"a": jnp.ones((2, 2))}
+    masks, good = {"a": np.full((2, 2), value)}, {"a": np.ones((2, 2))}
+    state = multiprune_jax.keep_pruned(good).init(params)
+    for verb in (
+        lambda: multiprune_jax.apply_masks(params, masks),
+        lambda: multiprune_jax.keep_pruned(masks),
+        lambda: multiprune_jax.replace_masks(state, masks),
+        lambda: multiprune_jax.report_of(masks),
+        lambda: multiprune_jax.save_masks(masks, tmp_path / "masks.safetensors"),
+        lambda: multiprune_jax.global_unstructured(params, amount=0.5, masks=masks),
+    ):
+        with pytest.raises(MaskError, match="MASK-03"):
+            verb()
+    assert multiprune_jax.report_of(good).pruned == 0

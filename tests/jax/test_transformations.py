@@ -202,6 +202,12 @@ def test_a_traced_amount_is_checked():
         assert (error.get() is not None) == fails
 
 
+def test_a_negative_traced_amount_is_checked():
+    pruned = jax.jit(lambda p, n: mj.global_unstructured(p, amount=n).masks)
+    error, _ = checkify.checkify(pruned)(WEIGHTS, jnp.int32(-1))
+    assert "AMT-10" in error.get()
+
+
 def test_without_checks_it_is_all_that_is_left():
     masks = jax.jit(lambda m: mj.global_unstructured(WEIGHTS, amount=21, masks=m).masks)(MASKS)
     assert not any(leaf.any() for leaf in jax.tree.leaves(masks))
