@@ -266,6 +266,81 @@ def test_a_merged_adapter_is_kept_where_the_mask_is(grad, training, in_context):
     assert module.weight_orig.requires_grad
 
 
+def in_place(weight):
+    weight += 1
+
+
+def by_index(weight):
+    weight[...] = 3
+
+
+WRITES = {
+    "add_": lambda w: w.add_(1),
+    "copy_": lambda w: w.copy_(torch.full((2, 3), 5.0)),
+    "fill_": lambda w: w.fill_(7),
+    "mul_": lambda w: w.mul_(3),
+    "zero_": lambda w: w.zero_(),
+    "clamp_": lambda w: w.clamp_(-0.1, 0.1),
+    "+=": in_place,
+    "[...] =": by_index,
+    "[0] =": lambda w: w.__setitem__(0, 2.0),
+    "constant_": lambda w: nn.init.constant_(w, 3.0),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("through_data", [True, False])
+@torch.no_grad()
+def test_a_write_into_a_value_is_kept_where_the_mask_is(write, through_data):
+    module = layer()
+    orig, kept = module.weight_orig.clone(), module.weight_mask != 0
+    expected = torch.where(kept, orig, 0)
+    write(expected)
+    write(module.weight.data if through_data else module.weight)
+    assert torch.equal(module.weight_orig, torch.where(kept, expected, orig))
+    assert torch.equal(module.weight, torch.where(kept, expected, 0))
+
+
+@pytest.mark.parametrize(
+    "draw", [nn.init.xavier_uniform_, nn.init.orthogonal_, nn.init.kaiming_normal_]
+)
+def test_weights_are_initialised_anew(draw):
+    module = layer()
+    orig, kept = module.weight_orig.detach().clone(), module.weight_mask != 0
+    draw(module.weight)
+    module.reset_parameters()
+    moved = module.weight_orig != orig
+    assert moved[kept].all()
+    assert not moved[~kept].any()
+
+
+def test_the_name_may_be_written_to_in_place():
+    module = layer()
+    before = module.weight.detach()
+    with torch.no_grad():
+        module.weight += 1
+    assert torch.equal(module.weight, torch.where(module.weight_mask != 0, before + 1, 0))
+
+
+def test_a_write_that_is_recorded_is_a_part_of_a_computation():
+    module = layer()
+    orig = module.weight_orig.detach().clone()
+    module.weight.mul_(2).sum().backward()
+    assert torch.equal(module.weight_orig, orig)
+    assert torch.equal(module.weight_orig.grad, 2 * module.weight_mask)
+
+
+@torch.no_grad()
+def test_a_write_into_an_older_value_is_refused():
+    module = layer()
+    older = module.weight
+    module.weight_orig.add_(1)
+    before = module.weight_orig.clone()
+    with pytest.raises(prune_errors.WriteError, match=r"Read module\.weight again"):
+        older.add_(1)
+    assert torch.equal(module.weight_orig, before)
+
+
 @pytest.mark.parametrize("data", [torch.ones(2, 3).double(), torch.ones(3, 2), torch.ones(2, 1)])
 def test_data_of_another_kind_is_refused(data):
     module = layer()

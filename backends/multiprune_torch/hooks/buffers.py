@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
-from weakref import ref
 
 import torch
 from torch import nn
@@ -106,7 +105,7 @@ class PrunedBuffers(dict[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
         if name not in self.hooks:
             dict.__setitem__(self, name, value)
-        elif not self._handed_over(name):
+        elif not self._handed_over(name) and not getattr(value, "is_written", False):
             raise WriteError(
                 f"{type(self.module).__name__}.{name} was assigned to, but it is pruned. Rule: it "
                 f"is computed from {name}_orig and {name}_mask at each reading [REP-04]. Write to "
@@ -177,7 +176,7 @@ def _labelled(value: torch.Tensor, module: nn.Module, name: str) -> torch.Tensor
     """Let a value know whose it is."""
     if type(value) is torch.Tensor:
         value.__class__ = PrunedValue
-        value._home = ref(module), name  # type: ignore[attr-defined]
+        value.give_home(module, name)  # type: ignore[attr-defined]
     return value
 
 

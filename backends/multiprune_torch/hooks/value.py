@@ -5,9 +5,12 @@ Clauses: REP-03, REP-04, DEV-53.
 
 from __future__ import annotations
 
+import re
 import sys
 from copy import deepcopy
+from functools import wraps
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import nn
@@ -19,27 +22,46 @@ __all__ = ["PrunedValue"]
 
 
 class PrunedValue(torch.Tensor):
-    """A tensor like any other, but for ``value.data = ...``, which reaches the original.
+    """A tensor like any other, but for writes into it or its `data`, which reach the original.
 
-    ``layer.weight.data += delta``, as adapters are merged, assigns to `data` in its last step. What
-    is assigned is kept where the mask is 1; pruned entries keep what they had. Where torch refuses
-    to take it for a parameter, it says why.
+    ``layer.weight.data += delta``, as adapters are merged, ``nn.init.zeros_(layer.weight)`` and
+    ``layer.weight[0] = 1``: what is written is kept where the mask is 1, and pruned entries keep
+    what they had. Where gradients are recorded, a write is a part of a computation, as of every
+    tensor. Where torch refuses to take it for a parameter, it says why.
     """
 
     __torch_function__: Any = torch._C._disabled_torch_function_impl
     _home: tuple[Any, str] = (lambda: None), ""
+    _version_read: int = -1
+    is_written = False
+
+    def give_home(self, module: nn.Module, name: str) -> None:
+        """Note which parameter it is the value of, and how often torch has counted writes to it."""
+        orig: Any = module._parameters[name + "_orig"]
+        self._home = ref(module), name
+        self._version_read = -1 if orig.is_inference() else orig._version
 
     @property
     def data(self) -> torch.Tensor:
         """The tensor without its history; shared memory, as of every tensor."""
-        return _plain(self.detach())
+        value = self.detach()
+        if self._home[0]() is not None:
+            value.__class__ = PrunedValue
+            value.__dict__.update(self.__dict__)
+        return value
 
     @data.setter
     def data(self, new: torch.Tensor) -> None:
+        if self._home[0]() is None:
+            torch.Tensor.data.__set__(self, new)  # type: ignore[attr-defined]
+        elif not (isinstance(new, PrunedValue) and new.is_written and new._home == self._home):
+            self.write(new)
+
+    def write(self, new: torch.Tensor) -> None:
+        """Write values to the original where the mask is 1."""
         module, name = self._home[0](), self._home[1]
         orig = None if module is None else module._parameters.get(name + "_orig")
         if module is None or orig is None:
-            torch.Tensor.data.__set__(self, new)  # type: ignore[attr-defined]
             return
         buffers: Any = module._buffers
         mask, hook = buffers[name + "_mask"], buffers.hooks[name]
@@ -50,8 +72,16 @@ class PrunedValue(torch.Tensor):
                 f"1, so it has its dtype and shape [REP-04]. Write to {name}_orig, or use "
                 "module.to()."
             )
+        if self._version_read != (-1 if orig.is_inference() else orig._version):
+            raise WriteError(
+                f"{type(module).__name__}.{name} was read, {name}_orig has changed since, and now "
+                "the older value is written to. Rule: a write keeps what is there [REP-04]. Read "
+                f"module.{name} again, and write to that."
+            )
         with torch.inference_mode(False), torch.no_grad():
             orig.copy_(torch.where(mask != 0, new.to(orig.device), orig))
+        self.is_written = True
+        self.give_home(module, name)
 
     def detach(self) -> torch.Tensor:
         """Return the value without its history: a tensor like any other."""
@@ -88,6 +118,27 @@ class PrunedValue(torch.Tensor):
     def __repr__(self) -> str:  # type: ignore[override]
         return repr(_plain(self))
 
+
+def _writing(name: str) -> Any:
+    """Return a method of tensors that writes in place, and then to the original."""
+    method = getattr(torch.Tensor, name)
+
+    @wraps(method)
+    def write(self: PrunedValue, *args: Any, **options: Any) -> Any:
+        result = method(self, *args, **options)
+        if not (self.requires_grad and torch.is_grad_enabled()):
+            self.write(self.detach())
+        return result
+
+    return write
+
+
+_KEEPS = re.compile("t_|set_|.*(requires|detach|share|resize|strided|squeeze|swap|transpose).*_")
+"""In-place methods that write no values, or change the shape."""
+_WRITES = re.compile("[a-z].*[^_]_|__setitem__|__i(add|sub|mul|truediv|pow)__")
+for _name in dir(torch.Tensor):
+    if _WRITES.fullmatch(_name) and not _KEEPS.fullmatch(_name):
+        setattr(PrunedValue, _name, _writing(_name))
 
 _ASSIGNMENTS = (nn.Module.__setattr__.__code__, nn.Module.register_parameter.__code__)
 """What names a value's type only to refuse it."""
