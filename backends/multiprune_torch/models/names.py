@@ -5,12 +5,13 @@ Clause: TIE-04.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 
+from multiprune.errors import ScoresError, ScoresTypeError
 from multiprune_torch.distributed.in_place import InPlace
 from multiprune_torch.distributed.records import held
 from multiprune_torch.request.parameters import WRAPPED, Place, read, stored_in
@@ -26,6 +27,7 @@ __all__ = [
     "named_modules",
     "pruned_places",
     "pruning_hooks",
+    "scores_by_pair",
 ]
 
 
@@ -91,3 +93,19 @@ def held_places(model: nn.Module) -> list[tuple[str, InPlace]]:
         for path, module in named_modules(model)
         for record in held(module)
     ]
+
+
+def scores_by_pair(names: dict[str, tuple[nn.Module, str]], scores: Any) -> dict[Any, Any]:
+    """Turn scores by full name into scores by pair."""
+    if not isinstance(scores, Mapping):
+        raise ScoresTypeError(
+            f"importance_scores is a {type(scores).__name__}. Rule: for a whole model its keys are "
+            "full names [SCORE-08], for example {'encoder.weight': tensor}."
+        )
+    unknown = [name for name in scores if name not in names]
+    if unknown:
+        raise ScoresError(
+            f"importance_scores has the keys {unknown}, which are not selected. Rule: its keys are "
+            f"the full names of the selected parameters [SCORE-03]: {list(names)}."
+        )
+    return {names[name]: value for name, value in scores.items()}

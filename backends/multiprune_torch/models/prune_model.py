@@ -22,9 +22,9 @@ from multiprune_torch.distributed.processes import together
 from multiprune_torch.hooks.methods import L1Unstructured
 from multiprune_torch.hooks.reparametrization import read_again
 from multiprune_torch.models.global_pruning import prune_globally
-from multiprune_torch.models.names import all_pairs, full_names
+from multiprune_torch.models.names import all_pairs, full_names, scores_by_pair
 from multiprune_torch.models.report import report_of
-from multiprune_torch.models.select import scores_by_pair, select
+from multiprune_torch.models.select import select
 from multiprune_torch.request.refusals import check_model
 
 __all__ = ["prune_model", "refresh_model"]

@@ -5,7 +5,7 @@ Clauses: TIE-04, SCORE-03, SCORE-08.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -15,12 +15,12 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from multiprune.errors import ParametersTypeError, ScoresError, ScoresTypeError
+from multiprune.errors import ParametersTypeError
 from multiprune.patterns import as_patterns, is_selected
 from multiprune_torch.models.names import every_path, named_modules, pruning_hooks
 from multiprune_torch.request.refusals import check_model
 
-__all__ = ["scores_by_pair", "select"]
+__all__ = ["select"]
 
 
 def select(
@@ -105,19 +105,3 @@ def _as_types(types: Any) -> tuple[type[nn.Module], ...]:
             "Write types=torch.nn.Linear, or types=(torch.nn.Linear, torch.nn.Conv2d)."
         )
     return tuple(kinds)
-
-
-def scores_by_pair(names: dict[str, tuple[nn.Module, str]], scores: Any) -> dict[Any, Any]:
-    """Turn scores by full name into scores by pair."""
-    if not isinstance(scores, Mapping):
-        raise ScoresTypeError(
-            f"importance_scores is a {type(scores).__name__}. Rule: for a whole model its keys are "
-            "full names [SCORE-08], for example {'encoder.weight': tensor}."
-        )
-    unknown = [name for name in scores if name not in names]
-    if unknown:
-        raise ScoresError(
-            f"importance_scores has the keys {unknown}, which are not selected. Rule: its keys are "
-            f"the full names of the selected parameters [SCORE-03]: {list(names)}."
-        )
-    return {names[name]: value for name, value in scores.items()}
