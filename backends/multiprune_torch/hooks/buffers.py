@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import nn
@@ -16,7 +17,7 @@ from torch import nn
 from multiprune_torch.errors import WriteError
 from multiprune_torch.hooks.cached import read_cached
 from multiprune_torch.hooks.value import PrunedValue
-from multiprune_torch.request.pruned import find_hook, is_binary
+from multiprune_torch.request.pruned import find_hook, is_binary, version
 
 __all__ = ["PrunedBuffers", "read_weights"]
 
@@ -89,9 +90,10 @@ class PrunedBuffers(dict[str, Any]):
 
     def look_again(self, name: str) -> None:
         """Look at a mask, if torch has counted a write to it since, or it is another one."""
-        mask = dict.__getitem__(self, name + "_mask")
-        known = self.masks_read.get(name)
-        if known is None or known[0] is not mask or known[1] != _version(mask):
+        mask, known = dict.get(self, name + "_mask"), self.masks_read.get(name)
+        if mask is None or name not in self.hooks:  # torch's own functions have it now
+            return
+        if known is None or known[0] is not mask or known[1] != version(mask):
             self.look_at(name)
 
     def look_at(self, name: str) -> None:
@@ -100,7 +102,7 @@ class PrunedBuffers(dict[str, Any]):
         if type(mask) is torch.Tensor:
             with _untraced():
                 self.hooks[name]._scales = not is_binary(mask)
-            self.masks_read[name] = mask, _version(mask)
+            self.masks_read[name] = mask, version(mask)
 
     def __setitem__(self, name: str, value: Any) -> None:
         if name not in self.hooks:
@@ -176,16 +178,14 @@ def _labelled(value: torch.Tensor, module: nn.Module, name: str) -> torch.Tensor
     """Let a value know whose it is."""
     if type(value) is torch.Tensor:
         value.__class__ = PrunedValue
-        value.give_home(module, name)  # type: ignore[attr-defined]
+        pruned: Any = value
+        pruned._home = ref(module), name
+        pruned._version_read = version(module._parameters[name + "_orig"])
     return value
 
 
 def _empty() -> PrunedBuffers:
     return PrunedBuffers.__new__(PrunedBuffers)
-
-
-def _version(mask: torch.Tensor) -> int:
-    return -1 if mask.is_inference() else mask._version
 
 
 @contextmanager

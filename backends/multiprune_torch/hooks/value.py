@@ -10,12 +10,12 @@ import sys
 from copy import deepcopy
 from functools import wraps
 from typing import Any
-from weakref import ref
 
 import torch
 from torch import nn
 
 from multiprune_torch.errors import WriteError
+from multiprune_torch.request.pruned import version
 from multiprune_torch.sharding import is_sharded
 
 __all__ = ["PrunedValue"]
@@ -31,15 +31,9 @@ class PrunedValue(torch.Tensor):
     """
 
     __torch_function__: Any = torch._C._disabled_torch_function_impl
-    _home: tuple[Any, str] = (lambda: None), ""
-    _version_read: int = -1
+    _home: tuple[Any, str] = (lambda: None), ""  # module and name
+    _version_read: int = -1  # how many writes to the original torch had counted
     is_written = False
-
-    def give_home(self, module: nn.Module, name: str) -> None:
-        """Note which parameter it is the value of, and how often torch has counted writes to it."""
-        orig: Any = module._parameters[name + "_orig"]
-        self._home = ref(module), name
-        self._version_read = -1 if orig.is_inference() else orig._version
 
     @property
     def data(self) -> torch.Tensor:
@@ -72,7 +66,7 @@ class PrunedValue(torch.Tensor):
                 f"1, so it has its dtype and shape [REP-04]. Write to {name}_orig, or use "
                 "module.to()."
             )
-        if self._version_read != (-1 if orig.is_inference() else orig._version):
+        if self._version_read != version(orig):
             raise WriteError(
                 f"{type(module).__name__}.{name} was read, {name}_orig has changed since, and now "
                 "the older value is written to. Rule: a write keeps what is there [REP-04]. Read "
@@ -80,8 +74,7 @@ class PrunedValue(torch.Tensor):
             )
         with torch.inference_mode(False), torch.no_grad():
             orig.copy_(torch.where(mask != 0, new.to(orig.device), orig))
-        self.is_written = True
-        self.give_home(module, name)
+        self.is_written, self._version_read = True, version(orig)
 
     def detach(self) -> torch.Tensor:
         """Return the value without its history: a tensor like any other."""

@@ -13,7 +13,7 @@ from torch.nn.utils import prune as torch_prune
 
 from multiprune_torch.sharding import is_sharded, storage
 
-__all__ = ["find_hook", "has_values", "is_binary", "masked", "masked_gradient"]
+__all__ = ["find_hook", "has_values", "is_binary", "masked", "masked_gradient", "version"]
 
 _CHOOSE: Any = torch.ops.aten.threshold_backward.default
 
@@ -98,6 +98,11 @@ def _is_transformed() -> bool:
 def has_values(tensor: torch.Tensor) -> bool:
     """Whether there is anything to look at: not on the meta device, and not in a FakeTensorMode."""
     return not tensor.is_meta and type(tensor).__name__ != "FakeTensor"
+
+
+def version(tensor: Any) -> int:
+    """Return how many writes torch has counted; in inference mode it counts none."""
+    return -1 if tensor.is_inference() else tensor._version
 
 
 def find_hook(module: nn.Module, name: str) -> tuple[int, Any] | None:
