@@ -11,7 +11,7 @@ from typing import Any
 
 from multiprune.errors import MultipruneError, ParametersTypeError
 
-__all__ = ["as_patterns", "by_name", "is_selected"]
+__all__ = ["as_patterns", "by_name", "is_selected", "matches"]
 
 
 def as_patterns(patterns: str | Iterable[str], parameter: str) -> list[str]:
@@ -33,11 +33,17 @@ def as_patterns(patterns: str | Iterable[str], parameter: str) -> list[str]:
     return listed
 
 
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name is one of the patterns, or matches one as a shell does.
+
+    A name may itself hold the characters of patterns: ``layers[0].weight`` means itself, too.
+    """
+    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+
+
 def is_selected(name: str, include: Iterable[str], exclude: Iterable[str]) -> bool:
     """Whether a name matches one of the patterns, and none of those to exclude."""
-    return any(fnmatchcase(name, p) for p in include) and not any(
-        fnmatchcase(name, p) for p in exclude
-    )
+    return matches(name, include) and not matches(name, exclude)
 
 
 def by_name(
@@ -84,7 +90,7 @@ def by_name(
                 f"one tensor agree. Name it whole: {parameter}={{{name!r}: ...}}."
             )
         chosen.append(values[0] if values else None)
-    unused = [k for k in settings if not any(n == k or fnmatchcase(n, k) for n in names)]
+    unused = [k for k in settings if not any(matches(n, [k]) for n in names)]
     if unused:
         raise error(
             f"{parameter}: {sorted(unused)} match no tensor. Rule: every key names a tensor of "

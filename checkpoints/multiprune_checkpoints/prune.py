@@ -6,14 +6,11 @@ Clauses: RANK, TIE, MASK, FILE, SCOPE, BOUND, ALLOC.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
-import multiprune
 from multiprune.deprecated import no_more, renamed
 from multiprune.draws import as_seed
 from multiprune.methods import L1Unstructured, PruningMethod, RandomUnstructured
@@ -22,24 +19,18 @@ from multiprune.question import AllocationLike, BoundLike, Question, ScopeLike
 from multiprune_checkpoints.counting.entries import FilePlan
 from multiprune_checkpoints.counting.prior import open_prior
 from multiprune_checkpoints.errors import OutputError
-from multiprune_checkpoints.formats.checkpoint import Checkpoint, locate, open_checkpoint
+from multiprune_checkpoints.formats.checkpoint import locate, open_checkpoint
 from multiprune_checkpoints.formats.left_out import left_out
 from multiprune_checkpoints.formats.select import select
-from multiprune_checkpoints.formats.source import write_all
 from multiprune_checkpoints.method import method_of
-from multiprune_checkpoints.output.copy import check_counts, copy_pruned
+from multiprune_checkpoints.output.beside import check_beside
 from multiprune_checkpoints.output.destination import Destination, recover
 from multiprune_checkpoints.output.masks import MaskOutput
-from multiprune_checkpoints.output.neighbours import dense_copies
 from multiprune_checkpoints.progress import Progress
-from multiprune_checkpoints.result import PrunedCheckpoint, cut_texts
+from multiprune_checkpoints.result import PrunedCheckpoint
+from multiprune_checkpoints.writing import write_pruned
 
 __all__ = ["prune_checkpoint"]
-
-RULE = "1"
-"""The version of the specification that an output says it follows."""
-
-_UNKNOWN = "0" * 64
 
 
 def prune_checkpoint(
@@ -153,6 +144,10 @@ def prune_checkpoint(
         **({"exclude": json.dumps(exclude)} if exclude else {}),
         "min_ndim": str(min_ndim),
     }
+    asked = None if target is None else Path(target)
+    saved = None if save_masks is None or dry_run else Path(save_masks)
+    if saved is not None:
+        check_beside(saved, Path(source), asked, [] if scores is None else [Path(scores)])
     request = {**options, "scores": str(scores), "masks": str(masks)}
     if in_place and (found := recover(locate(Path(source)))) and found[0] == request:
         return PrunedCheckpoint.from_dict({**found[1], "resumed": True})
@@ -166,78 +161,9 @@ def prune_checkpoint(
             options["left_out"] = json.dumps(sorted(reasons))
         prior = open_prior(checkpoint, named, None if masks is None else Path(masks), stack)
         ranked = None if scores is None else stack.enter_context(open_checkpoint(scores))
-        output = None
-        if not dry_run:
-            output = Destination(checkpoint, None if target is None else Path(target), stack)
-        saved = None if save_masks is None or dry_run else Path(save_masks)
+        output = None if dry_run else Destination(checkpoint, asked, stack)
         sink = MaskOutput(chosen, saved, output.place if output else None, stack)
         plan = FilePlan(checkpoint, chosen, question, rule, ranked, prior, progress)
-        return _write(checkpoint, plan, kind.__name__, output, sink, options, request, reasons)
-
-
-def _write(
-    checkpoint: Checkpoint,
-    plan: FilePlan,
-    method: str,
-    goal: Destination | None,
-    sink: MaskOutput,
-    options: dict[str, str],
-    request: dict[str, Any],
-    reasons: dict[str, str],
-) -> PrunedCheckpoint:
-    """Carry the plan out: outputs, masks, and the outcome."""
-    known = {
-        "version": multiprune.__version__,
-        "rule": RULE,
-        **options,
-        "ranked_as": "draws" if plan.order.seed is not None else plan.order.ranked.name,
-        **cut_texts(plan.cuts),
-    }
-
-    def provenance(source: str, masks: str) -> dict[str, str]:
-        items = {**known, "input.sha256": source, "masks.sha256": masks}
-        return {f"multiprune.{key}": text for key, text in items.items()}
-
-    files = checkpoint.files
-    heads = [source.layout.head(provenance(_UNKNOWN, _UNKNOWN)) for source in files]
-    places: list[list[tuple[int, Any]]] = [[] for _ in files]
-    for number, tensor in enumerate(plan.tensors):
-        places[tensor.file].append((number, tensor))
-        mask = plan.prior.stored.get(tensor.name) if plan.prior else None
-        if mask is not None:  # a pruned model's own mask goes on with it
-            places[mask.file].append((number, mask))
-
-    def copy(number: int) -> tuple[str, dict[int, int]]:
-        source, target = files[number], goal.files[number].descriptor if goal else None
-        shift = len(heads[number]) - source.layout.data
-        done = copy_pruned(source, places[number], plan, target, shift, sink.masks)
-        if target is not None:
-            os.fsync(target)
-        return done
-
-    plan.progress.begin("writing" if goal else "counting", checkpoint.size)
-    with ThreadPoolExecutor(min(2, len(files))) as pool:
-        done = list(pool.map(copy, range(len(files))))
-    pruned = {number: count for _, counts in done for number, count in counts.items()}
-    counts = [pruned[number] for number in range(len(plan.tensors))]
-    check_counts(plan, counts)
-    digest = sink.finish()
-    for number, (source, (sha256, _)) in enumerate(zip(files, done, strict=True)):
-        if goal is not None:
-            descriptor = goal.files[number].descriptor
-            write_all(descriptor, source.layout.head(provenance(sha256, digest)), 0)
-            source.layout.finish(descriptor, [tensor for _, tensor in places[number]])
-    names = {tensor.name for tensor in plan.tensors}
-    report = plan.report(counts, method)
-    outcome = PrunedCheckpoint(
-        report,
-        provenance(done[0][0], digest),
-        {source.name: sha256 for source, (sha256, _) in zip(files, done, strict=True)},
-        [name for name in checkpoint.tensors if name not in names],
-        checkpoint.tied,
-        reasons,
-        dense_copies(checkpoint),
-    )
-    if goal is not None:
-        goal.commit(request, outcome.as_dict())
-    return outcome
+        return write_pruned(
+            checkpoint, plan, kind.__name__, output, sink, options, request, reasons
+        )

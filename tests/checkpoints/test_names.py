@@ -6,7 +6,12 @@ import multiprune_checkpoints
 import multiprune_numpy
 import numpy as np
 import pytest
-from multiprune_checkpoints import inspect_checkpoint, load_weights, prune_checkpoint
+from multiprune_checkpoints import (
+    chart_checkpoint,
+    inspect_checkpoint,
+    load_weights,
+    prune_checkpoint,
+)
 from safetensors.numpy import save_file
 
 from multiprune import L1Unstructured, LnStructured, RandomUnstructured
@@ -86,3 +91,19 @@ def test_scores_by_their_old_name(model, tmp_path):
         old = prune_checkpoint(model, scores=model, **options)
     new = prune_checkpoint(model, importance_scores=model, **options)
     assert old.provenance == new.provenance
+
+
+def test_a_name_with_the_characters_of_patterns_means_itself(tmp_path):
+    arrays = {n: np.ones((2, 2), "f4") for n in ("layer[0].weight", "layer[1].weight", "b")}
+    path = tmp_path / "in.safetensors"
+    save_file(arrays, path)
+
+    def ranked(**asked):
+        done = prune_checkpoint(path, dry_run=True, amount=1, **asked)
+        return [t.name for t in done.report.tensors]
+
+    assert ranked(include=["layer[0].weight", "b"]) == ["b", "layer[0].weight"]
+    assert ranked(exclude="layer[0].weight") == ["b", "layer[1].weight"]
+    assert ranked(include="layer[[][0-9]].weight") == ["layer[0].weight", "layer[1].weight"]
+    charts = chart_checkpoint(path, tensors=["layer[1].weight"])
+    assert [m.name for m in charts.maps] == ["layer[1].weight"]

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-from multiprune.patterns import as_patterns
+from multiprune.patterns import as_patterns, matches
 from multiprune_checkpoints.analysis.provenance import provenance_of, ranked_by
 from multiprune_checkpoints.analysis.view import Charts, View, check_alike
 from multiprune_checkpoints.errors import CheckpointError
@@ -84,7 +83,7 @@ def chart_checkpoint(
             weights = stack.enter_context(open_checkpoint(before))
             check_alike(checkpoint, weights, chosen)
         view = View(checkpoint, weights, packed, progress or Silent())
-        asked = [t.name for t in chosen if any(fnmatchcase(t.name, p) for p in tensors)]
+        asked = [t.name for t in chosen if matches(t.name, tensors)]
         if tensors and not asked:
             raise CheckpointError(
                 f"{', '.join(tensors)} matches none of the {len(chosen)} ranked tensors "

@@ -169,12 +169,18 @@ def prune(
     from multiprune_checkpoints import OutputError, prune_checkpoint
     from multiprune_checkpoints.cli.progress_bars import watched
     from multiprune_checkpoints.cli.views import print_json, show_pruned, write_report
+    from multiprune_checkpoints.output.beside import check_beside
 
     if output is None and not in_place and not dry_run:
         raise OutputError("no output was named. Say --output, --in-place or --dry-run.")
     if in_place and output is not None:
         raise OutputError("--in-place and --output were given. Rule: one of them.")
     drawn = report if report is not None and report.suffix in PICTURES else None
+    if report is not None:
+        goal = None if dry_run else output
+        check_beside(
+            report, file, goal, (importance_scores, masks, None if dry_run else save_masks)
+        )
     if drawn is not None:
         check_output(drawn, [file])
     with watched() as progress:

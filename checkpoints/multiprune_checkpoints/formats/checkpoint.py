@@ -17,7 +17,10 @@ from multiprune_checkpoints.formats.shards import check_shard, compare, weight_m
 from multiprune_checkpoints.formats.source import SourceFile, Stored
 from multiprune_checkpoints.formats.torch_file import open_torch
 
-__all__ = ["INDEX", "JOURNAL", "Checkpoint", "locate", "open_checkpoint"]
+__all__ = [
+    "INDEX", "JOURNAL", "Checkpoint", "files_of", "has_format_of", "is_folder", "locate",
+    "open_checkpoint",
+]  # fmt: skip
 
 INDEX = ".safetensors.index.json"
 JOURNAL = ".multiprune-journal.json"
@@ -127,6 +130,24 @@ def locate(path: Path) -> Path:
     )
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a user who names this means a folder: by its name, or by an index in it."""
+    return path.is_dir() or path.name.endswith(INDEX)
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files that a checkpoint is read from; of its data nothing is read."""
+    located = locate(path)
+    if not located.name.endswith(INDEX):
+        return [located]
+    return [located, *(located.parent / name for name in sorted(set(weight_map(located).values())))]
+
+
+def has_format_of(path: Path, other: Path) -> bool:
+    """Whether two files have the same format by their names."""
+    return _OPENERS.get(path.suffix) is _OPENERS.get(other.suffix)
+
+
 def open_checkpoint(path: str | Path, *, recovering: bool = False) -> Checkpoint:
     """Open a checkpoint and check that it is whole.
 
@@ -146,7 +167,7 @@ def open_checkpoint(path: str | Path, *, recovering: bool = False) -> Checkpoint
     asked = Path(path)
     located = locate(asked)
     is_index = located.name.endswith(INDEX)
-    checkpoint = Checkpoint(located, asked.is_dir() or is_index)
+    checkpoint = Checkpoint(located, is_folder(asked))
     if is_index and not recovering and (located.parent / JOURNAL).exists():
         raise CheckpointError(
             f"{located.parent} holds {JOURNAL}: replacing its shards was interrupted, and some are "

@@ -6,10 +6,9 @@ Clauses: TIE-04, ERR-03, SCORE-02, SCORE-03.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 
 from multiprune.errors import DtypeError, ParametersError, ScoresError, ScoresShapeError
-from multiprune.patterns import as_patterns
+from multiprune.patterns import as_patterns, matches
 from multiprune_checkpoints.formats.checkpoint import Checkpoint
 from multiprune_checkpoints.formats.dtypes import is_float
 from multiprune_checkpoints.formats.source import Stored
@@ -61,7 +60,7 @@ def select(
     for pattern in include:
         _check_pattern(pattern, tensors)
     weights = tensors.keys() - set(left_out)
-    alone = [p for p in include if not any(fnmatchcase(name, p) for name in weights)]
+    alone = [p for p in include if not any(matches(name, [p]) for name in weights)]
     chosen, taken = [], set()
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -70,9 +69,9 @@ def select(
             is_float(tensor.dtype)
             and len(tensor.shape) >= min_ndim
             and (tensor.size == 0 or place not in taken)
-            and (not include or any(fnmatchcase(name, pattern) for pattern in include))
-            and (name not in left_out or any(fnmatchcase(name, pattern) for pattern in alone))
-            and not any(fnmatchcase(name, pattern) for pattern in exclude)
+            and (not include or matches(name, include))
+            and (name not in left_out or matches(name, alone))
+            and not matches(name, exclude)
         ):
             chosen.append(tensor)
             taken.add(place)
@@ -132,7 +131,7 @@ def _check_pattern(pattern: str, tensors: Mapping[str, Stored]) -> None:
             "pruned; quantized and whole numbers mean something else than their magnitude. Leave "
             "it out."
         )
-    if named is None and not any(fnmatchcase(name, pattern) for name in tensors):
+    if named is None and not any(matches(name, [pattern]) for name in tensors):
         close = ", ".join(sorted(tensors)[:3])
         raise ParametersError(
             f"include={pattern!r} matches none of {len(tensors)} tensors ({close}, ...). Rule: a "

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from multiprune_checkpoints.errors import CheckpointError, OutputError
-from multiprune_checkpoints.formats.checkpoint import JOURNAL, Checkpoint
+from multiprune_checkpoints.formats.checkpoint import JOURNAL, Checkpoint, has_format_of
 from multiprune_checkpoints.formats.source import write_all
 from multiprune_checkpoints.output.atomic import AtomicFile, AtomicFolder, sync_folder, temporary_of
 from multiprune_checkpoints.output.neighbours import check_folder, copy_others
@@ -50,6 +50,12 @@ class Destination:
                 raise OutputError(
                     f"{paths[0]} is the input. Rule: an input stays as it is. Name another output, "
                     "or say --in-place."
+                )
+            if not has_format_of(paths[0], sources[0]):
+                raise OutputError(
+                    f"{paths[0]} was given for {sources[0].name}. Rule: an output has its input's "
+                    f"format, which its name says. Name it *{sources[0].suffix}, or name a folder "
+                    "that is there."
                 )
         self.files = [stack.enter_context(AtomicFile(path)) for path in paths]
         self.in_place = target is None
