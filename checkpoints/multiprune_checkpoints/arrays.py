@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from multiprune.patterns import as_patterns
 from multiprune_checkpoints.errors import CheckpointError
 from multiprune_checkpoints.formats.checkpoint import open_checkpoint
 from multiprune_checkpoints.formats.left_out import left_out
@@ -48,14 +49,14 @@ def load_weights(
     -----
     Clause TIE-04.
     """
+    include, exclude = as_patterns(include, "include"), as_patterns(exclude, "exclude")
     with open_checkpoint(source) as checkpoint:
+        reasons = left_out(checkpoint, min_ndim, exclude)
         return {
             tensor.name: np.frombuffer(
                 checkpoint.read(tensor, 0, tensor.size), _dtype(tensor.dtype)
             ).reshape(tensor.shape)
-            for tensor in select(
-                checkpoint.tensors, include, exclude, min_ndim, left_out(checkpoint)
-            )
+            for tensor in select(checkpoint.tensors, include, exclude, min_ndim, reasons)
         }
 
 

@@ -153,10 +153,11 @@ def prune_checkpoint(
         return PrunedCheckpoint.from_dict({**found[1], "resumed": True})
     with ExitStack() as stack:
         checkpoint = stack.enter_context(open_checkpoint(source))
-        reasons = left_out(checkpoint)
+        reasons = left_out(checkpoint, min_ndim, exclude)
         chosen = select(checkpoint.tensors, include, exclude, min_ndim, reasons)
         named = {tensor.name: tensor for tensor in chosen}
-        reasons = {name: reason for name, reason in reasons.items() if name not in named}
+        ranked_names = {name for tensor in chosen for name in checkpoint.names_of(tensor)}
+        reasons = {name: why for name, why in reasons.items() if name not in ranked_names}
         if reasons:
             options["left_out"] = json.dumps(sorted(reasons))
         prior = open_prior(checkpoint, named, None if masks is None else Path(masks), stack)

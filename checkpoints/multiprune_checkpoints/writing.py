@@ -77,9 +77,8 @@ def write_pruned(
     places: list[list[tuple[int, Any]]] = [[] for _ in files]
     for number, tensor in enumerate(plan.tensors):
         places[tensor.file].append((number, tensor))
-        mask = plan.prior.stored.get(tensor.name) if plan.prior else None
-        if mask is not None:  # a pruned model's own mask goes on with it
-            places[mask.file].append((number, mask))
+        for mask in plan.prior.stored.get(tensor.name, ()) if plan.prior else ():
+            places[mask.file].append((number, mask))  # a pruned model's own mask goes on with it
 
     def copy(number: int) -> tuple[str, dict[int, int]]:
         source, target = files[number], goal.files[number].descriptor if goal else None
@@ -101,7 +100,7 @@ def write_pruned(
             descriptor = goal.files[number].descriptor
             write_all(descriptor, source.layout.head(provenance(sha256, digest)), 0)
             source.layout.finish(descriptor, [tensor for _, tensor in places[number]])
-    names = {tensor.name for tensor in plan.tensors}
+    names = {name for tensor in plan.tensors for name in checkpoint.names_of(tensor)}
     report = plan.report(counts, method)
     outcome = PrunedCheckpoint(
         report,

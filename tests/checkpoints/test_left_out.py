@@ -168,6 +168,11 @@ MOMENTS = [
     "checkpoint.optimizer_states.0.state.3.square_avg",
     "base_optimizer_state.fp32_groups.0",
     "states.7.exp_avg_sq",
+    "adam.state.0.sum",
+    "adam.state.1.grad_avg",
+    "trainer/state/3/step_size",
+    "solver/0/mu/a/kernel",
+    "opt.0.trace.dense.kernel",
 ]
 
 
@@ -181,9 +186,31 @@ def test_moments_are_no_weights(tmp_path, name):
     assert [t.name for t in asked.report.tensors] == [name]
 
 
-@pytest.mark.parametrize("name", ["optical.flow.weight", "model.options.weight", "adopt.weight"])
+LIKE = [
+    "optical.flow.weight",
+    "model.options.weight",
+    "adopt.weight",
+    "opt_proj.weight",
+    "opt.decoder.w",
+    "model.opt.w",
+    "co_opt.weight",
+    "x_opt_y.weight",
+    "opt_model.model.decoder.layers.0.fc1.weight",
+    "layers.0.mu.weight",
+    "encoder.nu.weight",
+    "momentum_buffer.w",
+    "rnn.state.0.weight",
+]
+
+
+@pytest.mark.parametrize("name", LIKE)
 def test_names_that_are_like_an_optimizers_are_weights(tmp_path, name):
     assert not prune(tmp_path, {name: weights(8, 8)})[0].left_out
+
+
+def test_two_moments_side_by_side_are_no_weights(tmp_path):
+    tensors = {f"x.{n}.fc.weight": small(8, 8) for n in ("mu", "nu")} | {"fc.weight": weights(8, 8)}
+    assert set(prune(tmp_path, tensors)[0].left_out) == {"x.mu.fc.weight", "x.nu.fc.weight"}
 
 
 CONSTANT = "a constant buffer: zeros and one other value"

@@ -117,3 +117,27 @@ def test_a_lightning_checkpoint_is_read_by_its_name(tmp_path):
     torch.save(saved, tmp_path / "last.ckpt")
     done = prune_checkpoint(tmp_path / "last.ckpt", tmp_path / "pruned.ckpt", sparsity=0.5)
     assert [t.name for t in done.report.tensors] == ["state_dict.fc.weight"]
+
+
+OPTIMIZERS = {
+    "Adagrad": {}, "RMSprop": {"momentum": 0.9, "centered": True}, "Rprop": {}, "ASGD": {},
+    "Adadelta": {}, "Adamax": {}, "LBFGS": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("key", ["solver", "state"])
+def test_an_optimizers_state_is_none_of_the_weights_whatever_its_key(kind, key, tmp_path):
+    net = torch.nn.Linear(8, 8)
+    optimizer = getattr(torch.optim, kind)(net.parameters(), **OPTIMIZERS[kind])
+    for _ in range(2):
+        optimizer.step(lambda: (net(torch.ones(2, 8)) ** 2).sum())
+    net(torch.ones(2, 8)).sum().backward()
+    optimizer.step(lambda: net(torch.ones(2, 8)).sum())
+    state = optimizer.state_dict()
+    done, loaded = pruned(tmp_path, {"net": net.state_dict(), key: state})
+    assert [t.name for t in done.report.tensors] == ["net.weight"]
+    own = {n for n in done.untouched if n.startswith(f"{key}.")}
+    assert own
+    assert {done.left_out[name] for name in own} == {"the state of an optimizer"}
+    assert str(loaded[key]) == str(state)

@@ -73,7 +73,9 @@ def chart_checkpoint(
         provenance = provenance_of(checkpoint)
         if include or exclude or min_ndim is not None:
             least = 2 if min_ndim is None else min_ndim
-            chosen = select(checkpoint.tensors, include, exclude, least, left_out(checkpoint))
+            chosen = select(
+                checkpoint.tensors, include, exclude, least, left_out(checkpoint, least, exclude)
+            )
         elif packed is not None:
             chosen = [checkpoint.tensors[name] for name in sorted(packed)]
         else:

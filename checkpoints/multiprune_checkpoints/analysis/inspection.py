@@ -66,7 +66,7 @@ def inspect_checkpoint(
     progress = progress or Silent()
     include, exclude = as_patterns(include, "include"), as_patterns(exclude, "exclude")
     with open_checkpoint(source) as checkpoint:
-        reasons = left_out(checkpoint)
+        reasons = left_out(checkpoint, min_ndim, exclude)
         try:
             chosen = select(checkpoint.tensors, include, exclude, min_ndim, reasons)
         except ParametersError:

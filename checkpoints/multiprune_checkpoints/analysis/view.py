@@ -96,7 +96,7 @@ class View:
                     best = blocks
         threshold, signed = threshold_of(provenance)
         shown = threshold is not None and counts.separates(threshold, signed=signed)
-        names = {tensor.name for tensor in chosen}
+        names = {name for tensor in chosen for name in self.checkpoint.names_of(tensor)}
         if best is not None and not asked:
             maps.append(best.map())
         return Charts(

@@ -30,14 +30,14 @@ class PriorMasks:
     Parameters
     ----------
     checkpoint : Checkpoint
-    stored : mapping of Stored
-        Masks in it, by the name of what they prune.
+    stored : mapping of lists of Stored
+        Masks in it, by the name of what they prune; of tied tensors each has one.
     packed : PackedMasks, optional
         Of a file of masks; where there are both, what either prunes is pruned.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, stored: Mapping[str, Stored], packed: PackedMasks | None
+        self, checkpoint: Checkpoint, stored: Mapping[str, list[Stored]], packed: PackedMasks | None
     ) -> None:
         self.checkpoint, self.stored, self.packed = checkpoint, stored, packed
 
@@ -52,15 +52,12 @@ class PriorMasks:
         MaskError
             If a stored mask holds other values than 0 and 1 (a ValueError).
         """
-        alive = self._stored(name, start, stop) if name in self.stored else None
-        if self.packed is None or name not in self.packed.shapes:
-            assert alive is not None
-            return alive
-        packed = self.packed.alive(name, start, stop)
-        return packed if alive is None else packed & alive
+        alive = [self._stored(name, mask, start, stop) for mask in self.stored.get(name, ())]
+        if self.packed is not None and name in self.packed.shapes:
+            alive.append(self.packed.alive(name, start, stop))
+        return np.logical_and.reduce(alive)
 
-    def _stored(self, name: str, start: int, stop: int) -> _Array:
-        mask = self.stored[name]
+    def _stored(self, name: str, mask: Stored, start: int, stop: int) -> _Array:
         raw = self.checkpoint.read(mask, start, stop)
         bits = np.frombuffer(raw, f"<u{mask.itemsize}")
         alive: _Array = bits == ONES.get(mask.dtype, 1)
@@ -91,10 +88,45 @@ def open_prior(
     ------
     MaskFileError, MaskShapeError
         If the file is damaged or does not fit (ValueErrors).
+    MaskError
+        If a stored mask cannot be read and written for itself (a ValueError).
     """
-    stored = {n: mask for n, mask in stored_masks(checkpoint.tensors).items() if n in pruned}
+    found = stored_masks(checkpoint.tensors)
+    stored = {n: m for n, t in pruned.items() if (m := _masks_of(checkpoint, t, found))}
     packed = None
     if path is not None:
         packed = open_masks(path, pruned)
         stack.callback(packed.close)
     return PriorMasks(checkpoint, stored, packed) if stored or packed is not None else None
+
+
+def _masks_of(checkpoint: Checkpoint, tensor: Stored, found: Mapping[str, Stored]) -> list[Stored]:
+    """Return the masks that are stored for the bytes of a tensor, whatever these are called.
+
+    Each becomes the new mask, so it lies row by row as the tensor does, and is nobody else's.
+    """
+    names = [name for name in checkpoint.names_of(tensor) if name in found]
+    masks = {found[name].place: found[name] for name in names}
+    own = {found[name].name for name in names}
+    for mask in masks.values():
+        others = sorted(set(checkpoint.names_of(mask)) - own)
+        if others or mask.dtype.endswith("(shared)"):
+            raise MaskError(
+                f"{mask.name} shares its bytes with {', '.join(others[:5]) or 'another tensor'}. "
+                f"Rule: it becomes the new mask of {tensor.name}, so it has bytes of its own "
+                "[MASK-03]. Save a .clone() of it."
+            )
+        if mask.dtype.endswith("(strided)"):
+            raise MaskError(
+                f"{mask.name} is stored in another order of dimensions. Rule: a mask lies row by "
+                f"row, as {tensor.name} does [MASK-04]. Save it .contiguous()."
+            )
+    for name in names:
+        tied = checkpoint.tensors[name]
+        if (tied.shape, tied.dtype) != (tensor.shape, tensor.dtype):
+            raise MaskError(
+                f"{found[name].name} is the mask of {name}, which has the bytes of {tensor.name} "
+                "in another shape or order. Rule: tied tensors have one mask between them "
+                "[MASK-04]. Save a .clone() of one, or remove its mask."
+            )
+    return list(masks.values())

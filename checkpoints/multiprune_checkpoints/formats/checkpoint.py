@@ -50,8 +50,8 @@ class Checkpoint:
         By name, in the order of the files.
     tied : list of list of str
         Names that mean the same bytes.
-    unread : dict of str
-        Names of what is kept as it is because it is no dense array, with what it is.
+    no_weights : dict of str
+        Names of what is no weight by the structure of the file, or no dense array, with the reason.
     """
 
     def __init__(self, path: Path, is_folder: bool) -> None:
@@ -59,7 +59,8 @@ class Checkpoint:
         self.files: list[SourceFile] = []
         self.tensors: dict[str, Stored] = {}
         self.tied: list[list[str]] = []
-        self.unread: dict[str, str] = {}
+        self.no_weights: dict[str, str] = {}
+        self._places: dict[tuple[int, int, int], list[str]] = {}
 
     def __enter__(self) -> Checkpoint:
         return self
@@ -95,15 +96,19 @@ class Checkpoint:
             )
         source, tensors = opener(path, len(self.files))
         self.files.append(source)
-        self.unread |= source.unread
-        places: dict[tuple[int, int], str] = {}
+        self.no_weights |= source.no_weights
         for tensor in tensors:
             self.tensors[tensor.name] = tensor
             if tensor.stop > tensor.start:
-                first = places.setdefault((tensor.start, tensor.stop), tensor.name)
-                if first != tensor.name:
-                    self.tied.append([first, tensor.name])
+                names = self._places.setdefault(tensor.place, [])
+                names.append(tensor.name)
+                if len(names) > 1:
+                    self.tied.append([names[0], tensor.name])
         return tensors
+
+    def names_of(self, tensor: Stored) -> list[str]:
+        """Return the names of the bytes of a tensor: its own, and those that are tied to it."""
+        return self._places.get(tensor.place, [tensor.name])
 
 
 def locate(path: Path) -> Path:

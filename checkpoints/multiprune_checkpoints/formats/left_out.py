@@ -8,19 +8,20 @@ Clauses: ERR-03.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from multiprune.patterns import matches
 from multiprune_checkpoints.formats.checkpoint import Checkpoint
 from multiprune_checkpoints.formats.dtypes import is_float
+from multiprune_checkpoints.formats.optimizers import of_optimizers
 from multiprune_checkpoints.formats.source import Stored
+from multiprune_checkpoints.formats.torch_file import STATE
 
 __all__ = ["ONES", "left_out", "stored_masks"]
 
-_OPTIMIZER = re.compile(r"(?:^|_)opt(?:im|imizer)?s?(?=_|$|[A-Z0-9])")
-_MOMENTS = re.compile("(max_)?exp_avg(_sq)?|exp_inf|momentum_buffer|square_avg|acc_delta")
 _COMPANION = re.compile(
     r"scale|zero|absmax|amax|quant|scb|codebook|g_idx|(?:^|[._])(?:s|lut|biases|meta)$", re.I
 )
@@ -33,19 +34,26 @@ ONES = {"float64": 0x3FF << 52, "float32": 0x3F80 << 16, "float16": 0x3C00, "bfl
 """The bits of 1, by dtype."""
 
 
-def left_out(checkpoint: Checkpoint) -> dict[str, str]:
-    """Return the names of tensors that are no weights, each with the reason.
+def left_out(
+    checkpoint: Checkpoint, min_ndim: int = 2, exclude: Iterable[str] = ()
+) -> dict[str, str]:
+    """Return the names of tensors that are not ranked unless they are asked for, with the reason.
 
     Parameters
     ----------
     checkpoint : Checkpoint
         Of what is neither a mask nor named as another kind, the first entries are read; all of
         them only where those have one value beside zero.
+    min_ndim : int
+        The fewest dimensions of a ranked tensor; below 2 biases are asked for.
+    exclude : iterable of str
+        Shell patterns of names; what has other names is left out under these, too.
     """
     tensors = checkpoint.tensors
     masks = stored_masks(tensors)
-    reasons = dict(checkpoint.unread)
+    reasons = dict(checkpoint.no_weights)
     reasons |= {mask.name: "the mask of a pruned tensor" for mask in masks.values()}
+    reasons |= dict.fromkeys(of_optimizers(tensors.keys() - reasons.keys()), STATE)
     reasons |= _quantized({n: t for n, t in tensors.items() if n not in reasons})
     for name, tensor in tensors.items():
         if name in reasons:
@@ -54,10 +62,12 @@ def left_out(checkpoint: Checkpoint) -> dict[str, str]:
             reasons[name] = "stored in another order of dimensions; save it .contiguous()"
         elif tensor.dtype.endswith(" (shared)"):
             reasons[name] = "shares a part of its bytes with another tensor; save a .clone()"
-        elif _is_of_an_optimizer(name):
-            reasons[name] = "the state of an optimizer"
         elif is_float(tensor.dtype) and len(tensor.shape) >= 2 and _is_constant(checkpoint, tensor):
             reasons[name] = "a constant buffer: zeros and one other value"
+    for name in [name for name in tensors if matches(name, exclude)]:
+        for other in checkpoint.names_of(tensors[name]):
+            if not matches(other, exclude):
+                reasons.setdefault(other, f"the same bytes as {name}, which is excluded")
     return reasons
 
 
@@ -101,11 +111,6 @@ def _is_packed(tensor: Stored) -> bool:
 
 def _is_companion(name: str) -> bool:
     return _COMPANION.search(name.rpartition(".")[2]) is not None
-
-
-def _is_of_an_optimizer(name: str) -> bool:
-    *path, last = re.split(r"[./]", name)
-    return _MOMENTS.fullmatch(last) is not None or any(_OPTIMIZER.search(part) for part in path)
 
 
 def _is_constant(checkpoint: Checkpoint, tensor: Stored) -> bool:

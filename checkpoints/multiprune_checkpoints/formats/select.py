@@ -41,7 +41,7 @@ def select(
     -------
     list of Stored
         Floats only, in the code-point order of their names. Of several names for the same bytes
-        the first.
+        the first, if none of them is excluded.
 
     Raises
     ------
@@ -61,20 +61,21 @@ def select(
         _check_pattern(pattern, tensors)
     weights = tensors.keys() - set(left_out)
     alone = [p for p in include if not any(matches(name, [p]) for name in weights)]
-    chosen, taken = [], set()
+    # Bytes that are excluded under one name are not pruned under another.
+    taken = {t.place for name, t in tensors.items() if t.size and matches(name, exclude)}
+    chosen = []
     for name in sorted(tensors):
         tensor = tensors[name]
-        place = tensor.file, tensor.start, tensor.stop
         if (
             is_float(tensor.dtype)
             and len(tensor.shape) >= min_ndim
-            and (tensor.size == 0 or place not in taken)
+            and (tensor.size == 0 or tensor.place not in taken)
             and (not include or matches(name, include))
             and (name not in left_out or matches(name, alone))
             and not matches(name, exclude)
         ):
             chosen.append(tensor)
-            taken.add(place)
+            taken.add(tensor.place)
     if not chosen:
         held = ", ".join(sorted({f"{t.dtype}[{len(t.shape)}d]" for t in tensors.values()})[:8])
         raise ParametersError(

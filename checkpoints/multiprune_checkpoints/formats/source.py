@@ -48,6 +48,11 @@ class Stored:
         return prod(self.shape)
 
     @property
+    def place(self) -> tuple[int, int, int]:
+        """Which bytes of the checkpoint it is."""
+        return self.file, self.start, self.stop
+
+    @property
     def itemsize(self) -> int:
         """How many bytes an entry takes; 0 where there is no whole number of them."""
         size = self.size
@@ -88,7 +93,7 @@ class SourceFile:
         self.name = path.name
         self.size = os.fstat(self.descriptor).st_size
         self.layout: FileLayout
-        self.unread: dict[str, str] = {}  # by name, what is in it that is no dense array
+        self.no_weights: dict[str, str] = {}  # by name, what the file itself says is none
         self.sha256: str | None = None  # known where what is read is no longer the file itself
 
     def read(self, start: int, stop: int) -> bytes:

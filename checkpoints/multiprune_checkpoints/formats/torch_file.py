@@ -12,8 +12,9 @@ from multiprune_checkpoints.formats.source import SourceFile, Stored
 from multiprune_checkpoints.formats.torch_pickle import WIDTHS, OtherTensor, SavedTensor, tensors_of
 from multiprune_checkpoints.formats.zip_members import Member, ZipLayout, members_of
 
-__all__ = ["open_torch"]
+__all__ = ["STATE", "open_torch"]
 
+STATE = "the state of an optimizer"
 _LONGEST_PICKLE = 32 << 20
 
 
@@ -73,9 +74,11 @@ def _tensors(source: SourceFile, members: list[Member], number: int) -> list[Sto
     except Exception as error:  # what a pickle can do wrong has no list
         raise _broken(source.path, f"{type(error).__name__}: {str(error)[:200]}") from None
     stored: dict[str, Stored] = {}
-    for name, tensor in tensors:
+    for name, tensor, is_state in tensors:
+        if is_state:
+            source.no_weights[name] = STATE
         if isinstance(tensor, OtherTensor):
-            source.unread[name] = f"{tensor.what}, no dense array"
+            source.no_weights[name] = f"{tensor.what}, no dense array"
             continue
         if name in stored:
             raise _broken(source.path, f"two tensors would be called {name[:100]!r}")
@@ -113,18 +116,18 @@ def _stored(name: str, tensor: SavedTensor, member: Member, number: int) -> Stor
 
 def _without_overlaps(tensors: list[Stored]) -> list[Stored]:
     """Give tensors that share a part of their bytes a dtype that is not ranked."""
-    shared: set[str] = set()
+    shared: set[tuple[int, int, int]] = set()
     end, last = -1, None
     for tensor in sorted(tensors, key=lambda t: (t.start, -t.stop)):
         if tensor.size == 0:
             continue
-        if last and tensor.start < end and (tensor.start, tensor.stop) != (last.start, last.stop):
-            shared |= {tensor.name, last.name}
+        if last and tensor.start < end and tensor.place != last.place:
+            shared |= {tensor.place, last.place}
         if tensor.stop > end:
             end, last = tensor.stop, tensor
     return [
         Stored(t.name, f"{t.dtype} (shared)", t.shape, t.file, t.start, t.stop)
-        if t.name in shared
+        if t.size and t.place in shared
         else t
         for t in tensors
     ]

@@ -161,8 +161,10 @@ class _Reader(pickle._Unpickler):
         return _Storage(kind.dtype, str(key))
 
 
-def tensors_of(text: bytes) -> list[tuple[str, SavedTensor | OtherTensor]]:
-    """Return the tensors of a pickle by name; names of nested dicts and lists are joined by dots.
+def tensors_of(text: bytes) -> list[tuple[str, SavedTensor | OtherTensor, bool]]:
+    """Return the tensors of a pickle, and whether each is the state of an optimizer.
+
+    Names of nested dicts and lists are joined by dots.
 
     Raises
     ------
@@ -174,21 +176,24 @@ def tensors_of(text: bytes) -> list[tuple[str, SavedTensor | OtherTensor]]:
     return list(_walk(_Reader(io.BytesIO(text)).load()))
 
 
-def _walk(found: Any) -> Iterator[tuple[str, SavedTensor | OtherTensor]]:
+def _walk(found: Any) -> Iterator[tuple[str, SavedTensor | OtherTensor, bool]]:
     """Find the tensors in nested dicts, lists and tuples; what refers to itself ends."""
-    waiting: list[tuple[str, Any]] = [("", found)]
+    waiting: list[tuple[str, Any, bool]] = [("", found, False)]
     seen: set[int] = set()
     while waiting:
-        name, item = waiting.pop()
+        name, item, is_state = waiting.pop()
         if isinstance(item, SavedTensor | OtherTensor):
-            yield name or "tensor", item
+            yield name or "tensor", item, is_state
             continue
         if isinstance(item, dict):
             inner = [(str(key), value) for key, value in item.items()]
+            # What Optimizer.state_dict returns, under whatever key it was saved.
+            is_state = is_state or {"state", "param_groups"} <= item.keys()
         elif isinstance(item, (list, tuple)):
             inner = [(str(i), value) for i, value in enumerate(item)]
         else:
             continue
         if id(item) not in seen:
             seen.add(id(item))
-            waiting += [(f"{name}.{key}" if name else key, v) for key, v in reversed(inner)]
+            prefix = f"{name}." if name else ""
+            waiting += [(prefix + key, v, is_state) for key, v in reversed(inner)]
