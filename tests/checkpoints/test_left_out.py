@@ -124,6 +124,23 @@ QUANTIZED = {
         "weight.quant_map": small(16, 1),
     },
     "hqq": {"W_q": np.ones((64, 32), "u1"), "scale": small(64, 4), "zero": small(64, 4)},
+    "vptq": {
+        "indices": np.ones((1, 64, 8), "i4"),
+        "centroids.weight": small(1, 4096),
+        "res_centroids.weight": small(1, 4096),
+    },
+    "higgs": {
+        "weight": np.ones((64, 8), "i4"),
+        "scales": small(4, 64),
+        "tables": small(16, 2),
+        "tables2": small(16, 1),
+    },
+    "quanto": {"weight._data": np.ones((64, 64), "i1"), "weight._scale": small(64, 1)},
+    "aqlm": {
+        "codes": np.ones((8, 8, 1), "i2"),
+        "codebooks": small(1, 65, 1, 64),
+        "scales": small(8, 1),
+    },
     "mlx": {"weight": np.ones((64, 8), "u4"), "scales": small(64, 4), "biases": small(64, 4)},
 }
 
@@ -145,11 +162,47 @@ def test_what_decodes_a_quantized_tensor_stays(tmp_path, kind):
 
 
 def test_a_scale_without_a_quantized_tensor_is_a_weight(tmp_path):
-    tensors = {"a.weight": weights(8, 8), "a.scale": weights(8, 8), "b.weight": weights(4, 4)}
+    tensors = {"a.weight": weights(8, 8), "a.scales": weights(8, 8), "b.weight": weights(4, 4)}
     tensors |= {"b.position_ids": np.arange(8), "b.scale_table": weights(4, 4)}
     done, _ = prune(tmp_path, tensors)
     assert len(done.report.tensors) == 4
     assert not done.left_out
+
+
+INDICES = {
+    "in one folder": {
+        "upscale/kernel": weights(8, 8), "quant_conv/kernel": weights(8, 8),
+        "perm": np.arange(5, dtype="i4"),
+    },
+    "in one module": {
+        "attn.relative_position_index": np.ones((8, 8), "i4"), "attn.logit_scale": weights(4, 1, 1),
+        "attn.qkv_scale_proj": weights(8, 8), "attn.scales": weights(8, 8),
+    },
+    "at the root": {
+        "ids": np.ones((1, 8), "i4"), "scale_shift_table": weights(6, 8),
+        "quant_embed": weights(8, 8),
+    },
+    "of bytes": {"m.tokens": np.ones((2, 2), "u1"), "m.zero_conv_w": weights(8, 8)},
+    "smaller than its scales": {"m.tokens": np.ones((2, 2), "u1"), "m.scales": weights(8, 8)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", INDICES)
+def test_integers_that_are_no_weights_leave_what_lies_beside_them_alone(tmp_path, case):
+    tensors = INDICES[case]
+    np.savez(tmp_path / "in.npz", **tensors)
+    done = prune_checkpoint(tmp_path / "in.npz", dry_run=True, sparsity=0.5)
+    assert not done.left_out
+    floats = {name for name, array in tensors.items() if array.dtype == np.float32}
+    assert {t.name for t in done.report.tensors} == floats
+
+
+def test_names_with_slashes_are_quantized_too(tmp_path):
+    tensors = {"a/weight": np.ones((8, 8), "i1"), "a/weight_scale": small(8, 1)}
+    np.savez(tmp_path / "in.npz", **tensors, **{"b/scales": weights(8, 8)})
+    done = prune_checkpoint(tmp_path / "in.npz", dry_run=True, sparsity=0.5)
+    assert [t.name for t in done.report.tensors] == ["b/scales"]
+    assert done.left_out["a/weight_scale"] == "decodes a quantized tensor"
 
 
 def test_eight_bit_floats_without_scales_are_pruned(tmp_path):
@@ -187,20 +240,11 @@ def test_moments_are_no_weights(tmp_path, name):
 
 
 LIKE = [
-    "optical.flow.weight",
-    "model.options.weight",
-    "adopt.weight",
-    "opt_proj.weight",
-    "opt.decoder.w",
-    "model.opt.w",
-    "co_opt.weight",
-    "x_opt_y.weight",
-    "opt_model.model.decoder.layers.0.fc1.weight",
-    "layers.0.mu.weight",
-    "encoder.nu.weight",
-    "momentum_buffer.w",
-    "rnn.state.0.weight",
-]
+    "optical.flow.weight", "model.options.weight", "adopt.weight", "opt_proj.weight",
+    "opt.decoder.w", "model.opt.w", "co_opt.weight", "x_opt_y.weight",
+    "opt_model.model.decoder.layers.0.fc1.weight", "layers.0.mu.weight", "encoder.nu.weight",
+    "momentum_buffer.w", "rnn.state.0.weight",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LIKE)
@@ -267,3 +311,27 @@ def test_a_pattern_that_matches_weights_too_names_no_other(tmp_path):
 def test_a_file_of_nothing_else_says_so(tmp_path):
     with pytest.raises(ParametersError, match="of them no weights"):
         prune(tmp_path, {"opt.state.0.exp_avg": weights(4, 4)})
+
+
+@pytest.mark.parametrize("mark", ["/", "."])
+def test_biases_and_scales_of_stacked_layers_are_left_alone(tmp_path, mark):
+    tensors = {f"layers{mark}{n}": weights(3, 4) for n in ("bias", "scale", "in_bias", "upscale")}
+    tensors |= {f"layers{mark}kernel": weights(3, 4, 4), f"layers.bias{mark}w": weights(4, 4)}
+    np.savez(tmp_path / "in.npz", **tensors)
+
+    def ranked(**asked):
+        done = prune_checkpoint(tmp_path / "in.npz", dry_run=True, sparsity=0.5, **asked)
+        return {t.name for t in done.report.tensors}, set(done.left_out)
+
+    kept = {f"layers{mark}{n}" for n in ("bias", "scale", "in_bias")}
+    assert ranked() == (tensors.keys() - kept, kept)
+    assert ranked(min_ndim=1) == (tensors.keys(), set())
+    assert ranked(include=f"layers{mark}bias")[0] == {f"layers{mark}bias"}
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "g", ml_dtypes.bfloat16])
+def test_floats_that_cannot_be_ranked_are_named(tmp_path, dtype):
+    np.savez(tmp_path / "in.npz", a=weights(8, 8).astype(dtype), b=weights(8, 8))
+    done = prune_checkpoint(tmp_path / "in.npz", dry_run=True, sparsity=0.5)
+    assert [t.name for t in done.report.tensors] == ["b"]
+    assert "which is not ranked; float32 is" in done.left_out["a"]

@@ -1,7 +1,7 @@
 """What in a checkpoint is no weight, though it is an array of floats, and why.
 
-Masks, what belongs to quantized tensors, the state of an optimizer, constant buffers. They are
-ranked only where a pattern of `include` names them alone.
+Masks, what belongs to quantized tensors, the state of an optimizer, constant buffers, biases of
+stacked layers. They are ranked only where a pattern of `include` names them alone.
 Clauses: ERR-03.
 """
 
@@ -17,18 +17,15 @@ from multiprune.patterns import matches
 from multiprune_checkpoints.formats.checkpoint import Checkpoint
 from multiprune_checkpoints.formats.dtypes import is_float
 from multiprune_checkpoints.formats.optimizers import of_optimizers
+from multiprune_checkpoints.formats.quantized import quantized
 from multiprune_checkpoints.formats.source import Stored
 from multiprune_checkpoints.formats.torch_file import STATE
 
 __all__ = ["ONES", "left_out", "stored_masks"]
 
-_COMPANION = re.compile(
-    r"scale|zero|absmax|amax|quant|scb|codebook|g_idx|(?:^|[._])(?:s|lut|biases|meta)$", re.I
-)
-"""Names of what a quantized tensor is decoded with, in the formats of GPTQ, AWQ, bitsandbytes,
-compressed-tensors, FP8, NVFP4, MXFP4, HQQ, Marlin, AQLM and MLX."""
-_PACKED = ("int8", "uint8", "int16", "uint16", "int32", "uint32")
-_EIGHT_BITS = "float8"
+_KEPT = re.compile(r"(?:^|.*[./])(?:bias|scale|[^./]*_bias)")
+_UNKNOWN = (">f", "float", "bfloat", "longdouble", "void", "F4", "F6")
+"""How the names of dtypes begin whose entries are, or may be, floats."""
 _BLOCK = 1 << 14
 ONES = {"float64": 0x3FF << 52, "float32": 0x3F80 << 16, "float16": 0x3C00, "bfloat16": 0x3F80}
 """The bits of 1, by dtype."""
@@ -54,7 +51,7 @@ def left_out(
     reasons = dict(checkpoint.no_weights)
     reasons |= {mask.name: "the mask of a pruned tensor" for mask in masks.values()}
     reasons |= dict.fromkeys(of_optimizers(tensors.keys() - reasons.keys()), STATE)
-    reasons |= _quantized({n: t for n, t in tensors.items() if n not in reasons})
+    reasons |= quantized({n: t for n, t in tensors.items() if n not in reasons})
     for name, tensor in tensors.items():
         if name in reasons:
             continue
@@ -64,6 +61,12 @@ def left_out(
             reasons[name] = "shares a part of its bytes with another tensor; save a .clone()"
         elif is_float(tensor.dtype) and len(tensor.shape) >= 2 and _is_constant(checkpoint, tensor):
             reasons[name] = "a constant buffer: zeros and one other value"
+        elif (
+            is_float(tensor.dtype) and len(tensor.shape) >= 2 <= min_ndim and _KEPT.fullmatch(name)
+        ):
+            reasons[name] = "a bias or a scale, of several layers or heads"
+        elif tensor.dtype.startswith(_UNKNOWN) and not is_float(tensor.dtype):
+            reasons[name] = f"of dtype {tensor.dtype}, which is not ranked; float32 is"
     for name in [name for name in tensors if matches(name, exclude)]:
         for other in checkpoint.names_of(tensors[name]):
             if not matches(other, exclude):
@@ -81,36 +84,6 @@ def stored_masks(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
     return {
         name: mask for name, mask in pairs if mask is not None and mask.shape == tensors[name].shape
     }
-
-
-def _quantized(tensors: Mapping[str, Stored]) -> dict[str, str]:
-    """Find quantized tensors, and what they are decoded with: in their module, or below them."""
-    inside: dict[str, list[str]] = {}
-    for name in tensors:
-        module = name.rpartition(".")[0]
-        inside.setdefault(module, []).append(name)
-        while module := module.rpartition(".")[0]:
-            if module in tensors:
-                inside.setdefault(module, []).append(name)
-    reasons: dict[str, str] = {}
-    for name, tensor in tensors.items():
-        is_eight_bits = tensor.dtype.startswith(_EIGHT_BITS) and not _is_companion(name)
-        if not (is_eight_bits or _is_packed(tensor)):
-            continue
-        near = *inside[name.rpartition(".")[0]], *inside.get(name, ())
-        companions = [other for other in near if other != name and _is_companion(other)]
-        if any(is_float(tensors[other].dtype) for other in companions):
-            reasons[name] = "quantized"
-        reasons |= {other: "decodes a quantized tensor" for other in companions}
-    return reasons
-
-
-def _is_packed(tensor: Stored) -> bool:
-    return bool(tensor.shape) and (tensor.dtype in _PACKED or tensor.dtype.startswith(("F4", "F6")))
-
-
-def _is_companion(name: str) -> bool:
-    return _COMPANION.search(name.rpartition(".")[2]) is not None
 
 
 def _is_constant(checkpoint: Checkpoint, tensor: Stored) -> bool:
