@@ -117,3 +117,14 @@ def test_all_names_of_bytes_that_are_shared_in_part_are_left_out(tmp_path):
     tensors = {"a": whole, "b": base[32:64].view(4, 8), "again": whole, "c": weights(4, 4)}
     done, _ = pruned(tmp_path, tensors)
     assert set(done.left_out) == {"a", "again", "b"}
+
+
+def test_a_report_on_a_model_that_torch_pruned_goes_by_its_masks(tmp_path):
+    mask = torch.ones(6, 6)
+    mask[0] = 0
+    state = {"a.weight_orig": weights(6, 6), "a.weight_mask": mask, "b.weight": weights(4, 4)}
+    torch.save(state, tmp_path / "model.pt")
+    charts = chart_checkpoint(tmp_path / "model.pt")
+    found = {t.name: t.pruned for t in charts.report.tensors}
+    assert found == {"a.weight_orig": 6, "b.weight": 0}
+    assert charts.untouched == ["a.weight_mask"]

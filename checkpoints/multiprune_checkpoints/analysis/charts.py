@@ -12,6 +12,7 @@ from pathlib import Path
 from multiprune.patterns import as_patterns, matches
 from multiprune_checkpoints.analysis.provenance import provenance_of, ranked_by
 from multiprune_checkpoints.analysis.view import Charts, View, check_alike
+from multiprune_checkpoints.counting.prior import open_prior
 from multiprune_checkpoints.errors import CheckpointError
 from multiprune_checkpoints.formats.checkpoint import open_checkpoint
 from multiprune_checkpoints.formats.left_out import left_out
@@ -42,7 +43,7 @@ def chart_checkpoint(
     before : path, optional
         The checkpoint before its pruning: pruned entries are shown where they were.
     masks : path, optional
-        What is pruned; otherwise what is zero counts as pruned.
+        What is pruned; otherwise what is zero, or pruned by a mask in `source`, counts as pruned.
     tensors : sequence of str
         Shell patterns of tensors whose blocks are shown.
     include, exclude, min_ndim
@@ -79,12 +80,13 @@ def chart_checkpoint(
         elif packed is not None:
             chosen = [checkpoint.tensors[name] for name in sorted(packed)]
         else:
-            chosen = ranked_by(provenance, checkpoint.tensors)
+            chosen = ranked_by(provenance, checkpoint)
         weights = checkpoint
         if before is not None:
             weights = stack.enter_context(open_checkpoint(before))
             check_alike(checkpoint, weights, chosen)
-        view = View(checkpoint, weights, packed, progress or Silent())
+        prior = open_prior(checkpoint, {t.name: t for t in chosen}, None, stack)
+        view = View(checkpoint, weights, packed, prior, progress or Silent())
         asked = [t.name for t in chosen if matches(t.name, tensors)]
         if tensors and not asked:
             raise CheckpointError(

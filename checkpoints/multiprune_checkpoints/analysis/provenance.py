@@ -13,6 +13,7 @@ from multiprune.errors import MultipruneError
 from multiprune.keys import format_of, score_of
 from multiprune.patterns import as_patterns
 from multiprune_checkpoints.formats.checkpoint import Checkpoint
+from multiprune_checkpoints.formats.left_out import left_out
 from multiprune_checkpoints.formats.safetensors_file import SafetensorsLayout
 from multiprune_checkpoints.formats.select import select
 from multiprune_checkpoints.formats.source import Stored
@@ -33,7 +34,7 @@ def provenance_of(checkpoint: Checkpoint) -> dict[str, str]:
     }
 
 
-def ranked_by(provenance: Mapping[str, str], tensors: Mapping[str, Stored]) -> list[Stored]:
+def ranked_by(provenance: Mapping[str, str], checkpoint: Checkpoint) -> list[Stored]:
     """Return the tensors that were ranked, as far as the metadata tell; else the usual ones."""
     digits = provenance.get("min_ndim", "")
     try:
@@ -41,9 +42,11 @@ def ranked_by(provenance: Mapping[str, str], tensors: Mapping[str, Stored]) -> l
             json.loads(provenance.get(key, "[]")) for key in ("include", "exclude", "left_out")
         )
         least = int(digits) if digits.isdecimal() else 2
-        return select(tensors, include, exclude, least, as_patterns(without, "left_out"))
+        # A weight may look like a constant buffer once it is pruned, so the metadata come first.
+        known = as_patterns(without, "left_out") if provenance else left_out(checkpoint)
+        return select(checkpoint.tensors, include, exclude, least, known)
     except (MultipruneError, ValueError, RecursionError):
-        return select(tensors)
+        return select(checkpoint.tensors, left_out=left_out(checkpoint))
 
 
 def threshold_of(provenance: Mapping[str, str]) -> tuple[float | None, bool]:

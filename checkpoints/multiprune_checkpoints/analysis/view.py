@@ -19,6 +19,7 @@ from multiprune_checkpoints.analysis.block_map import BlockCounts, BlockMap
 from multiprune_checkpoints.analysis.histogram import Histogram, WeightCounts
 from multiprune_checkpoints.analysis.inspection import measures
 from multiprune_checkpoints.analysis.provenance import threshold_of
+from multiprune_checkpoints.counting.prior import PriorMasks
 from multiprune_checkpoints.errors import CheckpointError
 from multiprune_checkpoints.formats.checkpoint import Checkpoint
 from multiprune_checkpoints.formats.dtypes import keys_of
@@ -74,9 +75,11 @@ class View:
         checkpoint: Checkpoint,
         weights: Checkpoint,
         masks: PackedMasks | None,
+        prior: PriorMasks | None,
         progress: Progress,
     ) -> None:
-        self.checkpoint, self.weights, self.masks = checkpoint, weights, masks
+        self.checkpoint, self.weights = checkpoint, weights
+        self.masks, self.prior = masks, prior
         self.progress = progress
 
     def portray(
@@ -147,7 +150,10 @@ class View:
             return raw, self.masks.alive(tensor.name, start, stop), odd
         now = raw if self.weights is self.checkpoint else self.checkpoint.read(tensor, start, stop)
         keys = keys_of(now, tensor.dtype, format_of(tensor.dtype), signed=False)
-        return raw, keys != 0, odd
+        kept: npt.NDArray[np.bool_] = keys != 0
+        if self.prior is not None and tensor.name in self.prior:  # a model that torch has pruned
+            kept &= self.prior.alive(tensor.name, start, stop)
+        return raw, kept, odd
 
 
 def check_alike(after: Checkpoint, before: Checkpoint, chosen: Sequence[Stored]) -> None:

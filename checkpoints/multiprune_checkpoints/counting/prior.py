@@ -55,7 +55,8 @@ class PriorMasks:
         alive = [self._stored(name, mask, start, stop) for mask in self.stored.get(name, ())]
         if self.packed is not None and name in self.packed.shapes:
             alive.append(self.packed.alive(name, start, stop))
-        return np.logical_and.reduce(alive)
+        together: _Array = np.logical_and.reduce(alive)
+        return together
 
     def _stored(self, name: str, mask: Stored, start: int, stop: int) -> _Array:
         raw = self.checkpoint.read(mask, start, stop)

@@ -94,7 +94,13 @@ class Checkpoint:
                 f"{path} is not a checkpoint by its name. Rule: {', '.join(_OPENERS)}, an index "
                 f"*{INDEX}, or a folder with one of these.{what_it_is(path)}"
             )
-        source, tensors = opener(path, len(self.files))
+        try:
+            source, tensors = opener(path, len(self.files))
+        except CheckpointError as error:
+            what = what_it_is(path)
+            if not what or str(error).endswith(what):
+                raise
+            raise CheckpointError(f"{path} has not the format of its name.{what}") from error
         self.files.append(source)
         self.no_weights |= source.no_weights
         for tensor in tensors:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 from multiprune_checkpoints.errors import OutputError
 from multiprune_checkpoints.formats.checkpoint import Checkpoint
-from multiprune_checkpoints.formats.elsewhere import WEIGHTS
+from multiprune_checkpoints.formats.elsewhere import may_be_weights
 
 __all__ = ["check_folder", "copy_others", "dense_copies"]
 
-_STATES = ("optim", "sched", "rng_state", "training_args", "scaler", "random_states")
-"""How names begin of what trainers save beside a model."""
+_STATES = re.compile(
+    r"(optim|optimizer|sched|scheduler|rng_state|training_args|scaler|random_states)s?([._\-\d]|$)"
+    r"|.*_optim_states\."
+)
+"""Names of what trainers save beside a model."""
 
 
 def check_folder(source: Path, target: Path, also: Collection[str] = ()) -> None:
@@ -39,16 +43,23 @@ def check_folder(source: Path, target: Path, also: Collection[str] = ()) -> None
 
 
 def dense_copies(checkpoint: Checkpoint) -> list[str]:
-    """Return the files in a checkpoint's folder that look like weights, and stay as they are."""
+    """Return the files in a checkpoint's folder that look like weights, and stay as they are.
+
+    Those in folders below it, too, which are copied along: another format's export, or the layers
+    that a sentence encoder has on top.
+    """
     if not checkpoint.is_folder:
         return []
-    read = {source.path.name for source in checkpoint.files}
+    home = checkpoint.path.parent
+    read = {source.path for source in checkpoint.files}
     return sorted(
-        path.name
-        for path in checkpoint.path.parent.iterdir()
-        if path.name.endswith(WEIGHTS)
-        and path.name not in read
-        and not path.name.startswith((".", *_STATES))
+        path.relative_to(home).as_posix()
+        for path in home.rglob("*")
+        if may_be_weights(path.name)
+        and path not in read
+        and not _STATES.match(path.name)
+        and not any(part.startswith(".") for part in path.relative_to(home).parts)
+        and path.is_file()
     )
 
 
