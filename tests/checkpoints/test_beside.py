@@ -39,7 +39,9 @@ WRONG = {
     "output": ("in.safetensors", "x.safetensors", "model/../x.safetensors", "is the output"),
     "output in a folder": ("in.safetensors", "out", "out/in.safetensors", "is the output"),
     "in the output folder": ("model", "out", "out/m.safetensors", "in the output folder"),
-    "in a new one": ("model", "new", "new/m.safetensors", "no folder.*or make the folder"),
+    "in a new one": ("model", "new", "new/m.safetensors", "in the output folder"),
+    "nowhere": ("model", "new", "x/m.safetensors", "is to lie in x, which is no folder"),
+    "the name of a new one": ("model", "new", "new", "is the output"),
     "a folder": ("model", "new", "out", "is a folder"),
     "in place": ("in.safetensors", None, "in.safetensors", "is an input"),
 }
@@ -49,7 +51,7 @@ WRONG = {
 def test_masks_lie_on_nothing_else(case, places):
     source, target, path, message = WRONG[case]
     before = contents(places)
-    with pytest.raises(OutputError, match=f"(?s){message}"):
+    with pytest.raises(OutputError, match=message):
         prune_checkpoint(source, target, in_place=not target, amount=0.5, save_masks=path)
     assert contents(places) == before
 
@@ -61,14 +63,12 @@ def test_reports_lie_on_nothing_else(case, places):
     before = contents(places)
     where = ["-o", target] if target else ["--in-place"]
     words = ["prune", source, *where, "--amount", "0.5", "--report", path]
-    if target and "out" not in case and case != "in a new one":
-        words += ["--save-masks", "masks.safetensors"]
     done = subprocess.run(
         [sys.executable, "-m", "multiprune_checkpoints", *words],
         capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
     assert done.returncode == 2
-    assert message.partition(".*")[0] in done.stderr
+    assert message in done.stderr
     assert contents(places) == before
 
 

@@ -32,30 +32,27 @@ def check_beside(
     OutputError
         If it would, or has no folder to lie in (a ValueError).
     """
-    if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else f"is to lie in {path.parent}, which is no folder"
-        raise OutputError(
-            f"{path} {what}. Rule: masks and reports are files in a folder that is there. Name a "
-            "file, or make the folder."
-        )
-    place = path.resolve()
+    place, goal = path.resolve(), None if target is None else target.resolve()
     read = [found for known in (source, *others) if known is not None for found in files_of(known)]
     if any(place == found.resolve() or _is_same(path, found) for found in read):
         raise OutputError(
             f"{path} is an input, or named twice. Rule: an input stays as it is, and each output "
             "is a file of its own. Name another file."
         )
-    if target is None:
-        return
-    goal = target.resolve()
-    if is_folder(source):
-        if goal == place or goal in place.parents:
-            raise OutputError(
-                f"{path} is in the output folder, {target}. Rule: that is the input's folder again "
-                "with pruned weights, replaced whole, and holds nothing else. Name a file outside "
-                "of it."
-            )
-    elif place == (goal / locate(source).name if goal.is_dir() else goal):
+    if goal is not None and is_folder(source) and goal in place.parents:
+        raise OutputError(
+            f"{path} is in the output folder, {target}. Rule: that is the input's folder again "
+            "with pruned weights, replaced whole, and holds nothing else. Name a file outside."
+        )
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else f"is to lie in {path.parent}, which is no folder"
+        raise OutputError(
+            f"{path} {what}. Rule: masks and reports are files in a folder that is there. Name a "
+            "file, or make the folder."
+        )
+    if goal is not None and goal.is_dir():
+        goal /= locate(source).name
+    if place == goal:
         raise OutputError(
             f"{path} is the output. Rule: each output is a file of its own. Name another file."
         )
