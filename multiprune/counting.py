@@ -193,8 +193,8 @@ class Counting:
 
             def flush() -> None:
                 if waiting:
-                    found = backend.bincount(backend.join(waiting), bins)[:bins]
-                    counts[pool] = counts[pool] + found if pool in counts else found
+                    histogram = backend.bincount(backend.join(waiting), bins)[:bins]
+                    counts[pool] = counts[pool] + histogram if pool in counts else histogram
                     waiting.clear()
 
             for column, start, stop in work:

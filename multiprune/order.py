@@ -51,8 +51,8 @@ class Order:
             fmt, signed = promote(dtypes), bool(getattr(method, "signed", False))
         except DtypeError as error:
             first = dict(zip(reversed(dtypes), reversed(names), strict=False))
-            given = ", ".join(f"{dtype} for {name}" for dtype, name in first.items())
-            raise DtypeError(f"{error} Given were {given}." if given else str(error)) from None
+            each = ", ".join(f"{dtype} for {name}" for dtype, name in first.items())
+            raise DtypeError(f"{error} Given were {each}." if each else str(error)) from None
         if signed and fmt.kind == "complex":
             raise DtypeError(
                 f"{fmt.name} scores were given with signed=True. Rule: complex numbers rank by "

@@ -82,19 +82,26 @@ class Candidates:
             for name, array in source.items()
         )
 
-    def _matched(self, given: Mapping[str, Any]) -> dict[str, jax.Array]:
+    def _matched(self, scores_given: Mapping[str, Any]) -> dict[str, jax.Array]:
         """Return one array of scores for each leaf that is ranked."""
-        further = {self.tree.tied[name]: s for name, s in given.items() if name in self.tree.tied}
-        given = {**further, **{n: s for n, s in given.items() if n not in self.tree.tied}}
-        missing = [name for name in self.leaves if name not in given]
-        unknown = sorted(set(given) - set(self.tree.leaves))
+        further = {
+            self.tree.tied[name]: s for name, s in scores_given.items() if name in self.tree.tied
+        }
+        scores_given = {
+            **further,
+            **{n: s for n, s in scores_given.items() if n not in self.tree.tied},
+        }
+        missing = [name for name in self.leaves if name not in scores_given]
+        unknown = sorted(set(scores_given) - set(self.tree.leaves))
         if missing or unknown:
             raise ScoresError(
                 f"importance_scores lack {missing} and name {unknown}, which are no leaves of "
                 "params. Rule: there is one array for each leaf that is ranked [SCORE-03]; those "
                 f"are {list(self.leaves)}."
             )
-        scores = {name: as_array(given[name], f"the score of {name}") for name in self.leaves}
+        scores = {
+            name: as_array(scores_given[name], f"the score of {name}") for name in self.leaves
+        }
         for name, array in scores.items():
             if array.shape != self.leaves[name].shape:
                 raise ScoresShapeError(

@@ -70,23 +70,23 @@ class Compiled:
             self._counts = [count_kept(mask) for mask in self._kept]
             return ()
         asked = Asked.of(ask(count_live(shapes, self.masks, self.pools)))
-        self._kept, found = compiled(self.scores, self.masks, self.order, self.pools.of, asked)
-        self._counts = np.asarray(found.kept).tolist()
-        return _cuts(found)
+        self._kept, cuts = compiled(self.scores, self.masks, self.order, self.pools.of, asked)
+        self._counts = np.asarray(cuts.kept).tolist()
+        return _cuts(cuts)
 
     def keep(self, column: int, cuts: Sequence[Cut], like: jax.Array) -> tuple[jax.Array, int]:
         """Return one tensor's mask; see `multiprune.backend.Engine`."""
         return self._kept[column], math.prod(like.shape) - self._counts[column]
 
 
-def _cuts(found: Found) -> tuple[Cut, ...]:
+def _cuts(cuts: Found) -> tuple[Cut, ...]:
     """Return cuts as Python numbers.
 
     Of tied entries that are split, a position is not that of the last one that is pruned, but of
     any entry between that and the first one that is kept.
     """
-    keys = np.asarray(found.threshold).tolist()
-    numbers = (found.stop, found.ties, found.tied_pruned, found.pruned, found.live)
+    keys = np.asarray(cuts.threshold).tolist()
+    numbers = (cuts.stop, cuts.ties, cuts.tied_pruned, cuts.pruned, cuts.live)
     return tuple(
         Cut(key, stop - 1, ties, tied, count, live) if count else Cut(-1, -1, 0, 0, 0, live)
         for key, stop, ties, tied, count, live in zip(

@@ -149,8 +149,8 @@ def prune_checkpoint(
     if saved is not None:
         check_beside(saved, Path(source), asked, [] if scores is None else [Path(scores)])
     request = {**options, "scores": str(scores), "masks": str(masks)}
-    if in_place and (found := recover(locate(Path(source)))) and found[0] == request:
-        return PrunedCheckpoint.from_dict({**found[1], "resumed": True})
+    if in_place and (recovered := recover(locate(Path(source)))) and recovered[0] == request:
+        return PrunedCheckpoint.from_dict({**recovered[1], "resumed": True})
     with ExitStack() as stack:
         checkpoint = stack.enter_context(open_checkpoint(source))
         reasons = left_out(checkpoint, min_ndim, exclude)

@@ -64,9 +64,9 @@ class PrunedCheckpoint:
         )
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> PrunedCheckpoint:
+    def from_dict(cls, values: Mapping[str, Any]) -> PrunedCheckpoint:
         """Make one of what `as_dict` returned."""
-        report = found["report"]
+        report = values["report"]
         tensors = [
             TensorReport(
                 **{**t, "shape": tuple(t["shape"]), "threshold": _number(t.get("threshold"))}
@@ -75,7 +75,7 @@ class PrunedCheckpoint:
         ]
         kept = {k: report[k] for k in ("ties", "tied_pruned", "method", "scope")}
         kept["threshold"] = _number(report["threshold"])
-        return cls(**{**found, "report": Report(tensors, **kept)})
+        return cls(**{**values, "report": Report(tensors, **kept)})
 
 
 def cut_texts(cuts: Sequence[Cut]) -> dict[str, str]:

@@ -18,50 +18,50 @@ MUST_NOT_SAY = re.compile(r"\b(should|shall|test that|verify|will)\b", re.I)
 def check(folder: Path = HERE) -> list[str]:
     """Return what is wrong with a suite, one sentence for each fault."""
     schema = json.loads((folder / "schema" / "vectors.schema.json").read_text(encoding="utf-8"))
-    found = []
+    faults = []
     for path in sorted((folder / "vectors").glob("*.json")):
         try:
             file = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            found.append(f"{path.name} is not JSON: {error}")
+            faults.append(f"{path.name} is not JSON: {error}")
             continue
-        found += [f"{path.name}: {each}" for each in problems(file, schema)]
+        faults += [f"{path.name}: {each}" for each in problems(file, schema)]
         flags = {flag for vector in file["vectors"] for flag in vector["flags"]}
         if flags != set(file["notes"]):
-            found.append(f"{path.name}: notes and flags differ: {flags ^ set(file['notes'])}")
-    if not found:
+            faults.append(f"{path.name}: notes and flags differ: {flags ^ set(file['notes'])}")
+    if not faults:
         suite = load(folder)
-        found += _vectors(suite) + _clauses(suite, (folder / "SPEC.md").read_text("utf-8"))
-    return found
+        faults += _vectors(suite) + _clauses(suite, (folder / "SPEC.md").read_text("utf-8"))
+    return faults
 
 
 def _vectors(suite: Suite) -> list[str]:
     ids = Counter(vector["id"] for vector in suite.vectors)
-    found = [f"{name}: {n} vectors of this id" for name, n in ids.items() if n > 1]
+    faults = [f"{name}: {n} vectors of this id" for name, n in ids.items() if n > 1]
     for vector in suite.vectors:
         name = vector["id"]
-        found += [f"{name}: cites {c}, which SPEC.md has not" for c in vector["clauses"]
+        faults += [f"{name}: cites {c}, which SPEC.md has not" for c in vector["clauses"]
                   if c not in suite.clauses]  # fmt: skip
         if said := MUST_NOT_SAY.search(vector["title"]):
-            found.append(f"{name}: the title says {said[0]!r}; it tells what happens")
+            faults.append(f"{name}: the title says {said[0]!r}; it tells what happens")
         if name.split("/")[0] not in suite.clauses:
-            found.append(f"{name}: begins with no clause")
+            faults.append(f"{name}: begins with no clause")
         kind = vector["expect"].get("error")
         if kind is not None and not any(f"`{kind}`" in c.text for c in suite.clauses.values()):
-            found.append(f"{name}: {kind} is the kind of no clause")
-    return found
+            faults.append(f"{name}: {kind} is the kind of no clause")
+    return faults
 
 
 def _clauses(suite: Suite, text: str) -> list[str]:
     heads = re.findall(r"^### (\S+)", text, re.M)
-    found = [f"{name}: not a clause head" for name in heads if name not in suite.clauses]
-    found += [f"{name}: two clauses" for name, n in Counter(heads).items() if n > 1]
+    faults = [f"{name}: not a clause head" for name in heads if name not in suite.clauses]
+    faults += [f"{name}: two clauses" for name, n in Counter(heads).items() if n > 1]
     covered = Counter(clause for vector in suite.vectors for clause in vector["clauses"])
     for clause in suite.clauses.values():
         if clause.untestable and covered[clause.id]:
-            found.append(f"{clause.id}: untestable, and yet has vectors")
+            faults.append(f"{clause.id}: untestable, and yet has vectors")
         if clause.level == "MUST" and not clause.untestable and not covered[clause.id]:
-            found.append(f"{clause.id}: a MUST without a vector")
+            faults.append(f"{clause.id}: a MUST without a vector")
         if said := MUST_NOT_SAY.search(clause.text):
-            found.append(f"{clause.id}: says {said[0]!r}; it tells what is")
-    return found
+            faults.append(f"{clause.id}: says {said[0]!r}; it tells what is")
+    return faults

@@ -181,6 +181,6 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    found = check(options.folder)
-    print("\n".join(found) or "the suite is in order")
-    return 1 if found else 0
+    faults = check(options.folder)
+    print("\n".join(faults) or "the suite is in order")
+    return 1 if faults else 0

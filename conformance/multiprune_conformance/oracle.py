@@ -28,13 +28,13 @@ Masks = Sequence[Any] | None
 
 def _live(shapes: list[tuple[int, ...]], masks: Masks) -> list[Array]:
     """Check prior masks and return them as booleans (MASK-03 to MASK-05)."""
-    given = [None] * len(shapes) if masks is None else list(masks)
+    priors = [None] * len(shapes) if masks is None else list(masks)
     if not shapes:
         raise Refused("parameters-empty", "no tensor to prune")  # ERR-03
-    if len(given) != len(shapes):
-        raise Refused("mask-shape", f"{len(given)} masks for {len(shapes)} tensors")
+    if len(priors) != len(shapes):
+        raise Refused("mask-shape", f"{len(priors)} masks for {len(shapes)} tensors")
     live = []
-    for shape, mask in zip(shapes, given, strict=True):
+    for shape, mask in zip(shapes, priors, strict=True):
         if mask is None:
             live.append(np.ones(shape, dtype=bool))
             continue

@@ -38,8 +38,8 @@ def weights(allocation: Any, names: Sequence[str], shapes: Sequence[Shape]) -> l
     """Return the weight of each tensor (ALLOC-02 to ALLOC-04)."""
     sizes = [math.prod(shape) for shape in shapes]
     if isinstance(allocation, Mapping):
-        given = {key: as_share(value) for key, value in allocation.items()}
-        shares = by_name(given, names, "allocation")
+        share_of = {key: as_share(value) for key, value in allocation.items()}
+        shares = by_name(share_of, names, "allocation")
         if None in shares:
             raise Refused("allocation", f"{names[shares.index(None)]} has no share")
         return [share * size for share, size in zip(shares, sizes, strict=True)]

@@ -26,12 +26,12 @@ def limits(
     total
         How many entries are pruned of all.
     """
-    given = {bound: settings(value, names) for bound, value in bounds.items()}
+    settings_of = {bound: settings(value, names) for bound, value in bounds.items()}
     low, high = [], []
     for place, mask in enumerate(live):
         alive = int(mask.sum())
         dead, most, least = mask.size - alive, alive, 0
-        for bound, values in given.items():
+        for bound, values in settings_of.items():
             number = values[place]
             if number is None:
                 continue

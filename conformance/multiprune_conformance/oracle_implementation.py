@@ -169,12 +169,12 @@ def _scores(request: Json, tensors: list[Json]) -> list[Typed]:
 
 
 def _custom(request: Json) -> Any:
-    given = np.asarray(read_mask(request["custom"]))
-    if list(given.shape) != request["shape"]:
+    custom = np.asarray(read_mask(request["custom"]))
+    if list(custom.shape) != request["shape"]:
         raise Refused("mask-shape", "a mask in the tensor's shape")  # MASK-04
-    if not np.isin(given, (0, 1)).all():
+    if not np.isin(custom, (0, 1)).all():
         raise Refused("mask-values", "a mask holds 0 and 1 only")  # MASK-03
-    return given
+    return custom
 
 
 def _norms(request: Json, prior: Any) -> Any:

@@ -35,8 +35,8 @@ class Request(NamedTuple):
     def bounds(self) -> dict[str, Any]:
         """The bounds that are given (BOUND-08)."""
         names = ("keep_at_least", "prune_at_most", "prune_at_least")
-        given = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in given.items() if value is not None}
+        limits_of = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in limits_of.items() if value is not None}
 
 
 def chosen(key: Array, live: Sequence[Array], names: Sequence[str], request: Request) -> Array:

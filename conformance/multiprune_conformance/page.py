@@ -74,12 +74,12 @@ def _map(outcome: Outcome) -> list[str]:
             colour = "bad" if any(row[v] for v in BAD) else "known" if row["xfail"] else "ok"
             if not any(row[v] for v in VERDICTS if v != "skip"):
                 colour = "none"
-            told = f"{outcome.suite.clauses[clause].text} " + ", ".join(
+            tooltip = f"{outcome.suite.clauses[clause].text} " + ", ".join(
                 f"{n} {v}" for v, n in row.items() if n
             )
             number = clause.split("-")[1]
             link = f" href='#{clause}'" if clause in below else ""
-            cells.append(f"<a class='c {colour}'{link} title=\"{escape(told)}\">{number}</a>")
+            cells.append(f"<a class='c {colour}'{link} title=\"{escape(tooltip)}\">{number}</a>")
         lines.append(f"<div class=area><b>{area}</b><div>{''.join(cells)}</div></div>")
     lines.append("<p>green holds, red is broken, amber is a known deviation, bare undeclared.</p>")
     return lines
@@ -89,15 +89,15 @@ def _list(outcome: Outcome, door: str) -> list[str]:
     """Return what is wrong, under the sentence of the clause that it is about."""
     lines: list[str] = []
     for heading, chosen in (("Failures", BAD), ("Known deviations", ("xfail",))):
-        found = [verdict for verdict in outcome.verdicts if verdict.verdict in chosen]
-        if not found:
+        verdicts = [verdict for verdict in outcome.verdicts if verdict.verdict in chosen]
+        if not verdicts:
             continue
-        lines.append(f"<h2>{heading}: {len(found)}</h2>")
-        about = {clause_of(each) for each in found}
+        lines.append(f"<h2>{heading}: {len(verdicts)}</h2>")
+        about = {clause_of(each) for each in verdicts}
         for clause in (clause for clause in outcome.suite.clauses.values() if clause.id in about):
             lines.append(f"<h3 id={clause.id}><b>{clause.id}</b>{_text(clause.text)}</h3>")
             lines += [
-                _details(outcome, door, each) for each in found if clause_of(each) == clause.id
+                _details(outcome, door, each) for each in verdicts if clause_of(each) == clause.id
             ]
     return lines
 

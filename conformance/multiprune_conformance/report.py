@@ -124,14 +124,14 @@ def _areas(outcome: Outcome) -> list[str]:
         declared = {c: r for c, r in rows.items() if any(r[v] for v in VERDICTS if v != "skip")}
         broken = [clause for clause, row in declared.items() if any(row[v] for v in BAD)]
         known = [c for c, row in declared.items() if row["xfail"] and c not in broken]
-        told = f"{len(declared) - len(broken):4} of {len(declared):3} clauses hold"
+        line = f"{len(declared) - len(broken):4} of {len(declared):3} clauses hold"
         if undeclared := len(rows) - len(declared):
-            told += f", {undeclared} undeclared"
+            line += f", {undeclared} undeclared"
         if broken:
-            told += f"; broken: {', '.join(broken)}"
+            line += f"; broken: {', '.join(broken)}"
         if known:
-            told += f"; with known deviations: {', '.join(known)}"
-        lines.append(f"  {area:6}{told}")
+            line += f"; with known deviations: {', '.join(known)}"
+        lines.append(f"  {area:6}{line}")
     return lines
 
 

@@ -39,16 +39,16 @@ def problems(value: Any, schema: Json, root: Json | None = None, at: str = "$") 
     if "anyOf" in schema:
         tried = [problems(value, option, root, at) for option in schema["anyOf"]]
         return [] if not all(tried) else min(tried, key=len)
-    found = _scalar(value, schema, at)
-    if not found and isinstance(value, dict):
-        found += _object(value, schema, root, at)
-    if not found and isinstance(value, list):
-        found += _list(value, schema, root, at)
-    return found
+    faults = _scalar(value, schema, at)
+    if not faults and isinstance(value, dict):
+        faults += _object(value, schema, root, at)
+    if not faults and isinstance(value, list):
+        faults += _list(value, schema, root, at)
+    return faults
 
 
 def _scalar(value: Any, schema: Json, at: str) -> list[str]:
-    found = []
+    faults = []
     if "type" in schema:
         names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         allowed = tuple(kind for name in names for kind in TYPES[name])
@@ -56,44 +56,46 @@ def _scalar(value: Any, schema: Json, at: str) -> list[str]:
         if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
             return [f"{at}: {value!r} is not of type {' or '.join(names)}"]
     if "enum" in schema and value not in schema["enum"]:
-        found.append(f"{at}: {value!r} is not one of {schema['enum']}")
+        faults.append(f"{at}: {value!r} is not one of {schema['enum']}")
     if "const" in schema and value != schema["const"]:
-        found.append(f"{at}: {value!r} is not {schema['const']!r}")
+        faults.append(f"{at}: {value!r} is not {schema['const']!r}")
     if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
-        found.append(f"{at}: {value!r} does not match {schema['pattern']}")
+        faults.append(f"{at}: {value!r} does not match {schema['pattern']}")
     if isinstance(value, str) and len(value) > schema.get("maxLength", len(value)):
-        found.append(f"{at}: longer than {schema['maxLength']} characters")
+        faults.append(f"{at}: longer than {schema['maxLength']} characters")
     if isinstance(value, int | float):
         if value < schema.get("minimum", value):
-            found.append(f"{at}: {value} is below {schema['minimum']}")
+            faults.append(f"{at}: {value} is below {schema['minimum']}")
         if value > schema.get("maximum", value):
-            found.append(f"{at}: {value} is above {schema['maximum']}")
-    return found
+            faults.append(f"{at}: {value} is above {schema['maximum']}")
+    return faults
 
 
 def _object(value: Json, schema: Json, root: Json, at: str) -> list[str]:
     known = schema.get("properties", {})
-    found = [f"{at}: {name} is missing" for name in schema.get("required", []) if name not in value]
+    faults = [
+        f"{at}: {name} is missing" for name in schema.get("required", []) if name not in value
+    ]
     if len(value) < schema.get("minProperties", 0):
-        found.append(f"{at}: too few members")
+        faults.append(f"{at}: too few members")
     more = schema.get("additionalProperties", True)
     for name, member in value.items():
         if name in known:
-            found += problems(member, known[name], root, f"{at}.{name}")
+            faults += problems(member, known[name], root, f"{at}.{name}")
         elif more is False:
-            found.append(f"{at}: {name} is unknown")
+            faults.append(f"{at}: {name} is unknown")
         elif isinstance(more, dict):
-            found += problems(member, more, root, f"{at}.{name}")
-    return found
+            faults += problems(member, more, root, f"{at}.{name}")
+    return faults
 
 
 def _list(value: list[Any], schema: Json, root: Json, at: str) -> list[str]:
-    found = []
+    faults = []
     if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
-        found.append(f"{at}: {len(value)} items")
+        faults.append(f"{at}: {len(value)} items")
     if schema.get("uniqueItems") and len({repr(item) for item in value}) < len(value):
-        found.append(f"{at}: items repeat")
+        faults.append(f"{at}: items repeat")
     if "items" in schema:
         for place, item in enumerate(value):
-            found += problems(item, schema["items"], root, f"{at}[{place}]")
-    return found
+            faults += problems(item, schema["items"], root, f"{at}[{place}]")
+    return faults

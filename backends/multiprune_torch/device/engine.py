@@ -69,10 +69,10 @@ class OnDevice:
             return find_cuts(self, ask, pools=self.pools, total=total)
         live = self.size if self._whole else live_in(self.blocks)
         bounds = ask([live])
-        found = sampled(self.blocks, bounds.total, live)
-        if isinstance(found, Cut):
-            return (found,)
-        self._table = found
+        near = sampled(self.blocks, bounds.total, live)
+        if isinstance(near, Cut):
+            return (near,)
+        self._table = near
         return find_cuts(self, lambda live: bounds)
 
     def count(self, prefixes: Sequence[int | None], shift: int, width: int) -> Rows:

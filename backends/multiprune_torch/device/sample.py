@@ -68,8 +68,8 @@ class Table(NamedTuple):
         totals = np.concatenate([[0, self.below], self.below + np.cumsum(self.counts), [self.live]])
         last, low = np.uint64(totals.shape[0] - 1), np.uint64(self.low)
         places = np.minimum(np.where(edges < low, 0, edges - low + np.uint64(1)), last)
-        found: npt.NDArray[np.int64] = totals[places.astype(np.int64)]
-        running: npt.NDArray[np.int64] = found[1:] - found[0]
+        sums: npt.NDArray[np.int64] = totals[places.astype(np.int64)]
+        running: npt.NDArray[np.int64] = sums[1:] - sums[0]
         return running
 
 
@@ -143,21 +143,21 @@ def _near(blocks: Blocks, count: int, live: int) -> Near | None:
 def _searched(blocks: Blocks, near: Near, count: int, live: int) -> Cut | None:
     """Collect what is in the bracket, and return the cut if it is there."""
     below = torch.zeros(1, dtype=torch.int64, device=blocks.device)
-    found: list[torch.Tensor] = []
+    thresholds: list[torch.Tensor] = []
     places: list[torch.Tensor] = []
     for batch in blocks.all_batches():
         keys = blocks.keys(batch, clamp=near.high >= blocks.top)
         under = keys < near.low
         below += count_true(under.view(1, -1))
         at = (keys <= near.high).logical_xor_(under).nonzero().view(-1)
-        found.append(keys[at])
+        thresholds.append(keys[at])
         places.append(at.add_(batch[0].first))
         del keys, under
-        if sum(part.shape[0] for part in found) > 2 * _MOST:
+        if sum(part.shape[0] for part in thresholds) > 2 * _MOST:
             return None
     # Those that are pruned already are below every key.
     rank = count - 1 - int(below) + (blocks.size - live)
-    keys, order = torch.cat(found).sort(stable=True)
+    keys, order = torch.cat(thresholds).sort(stable=True)
     if not 0 <= rank < keys.shape[0]:
         return None
     last = keys[rank]

@@ -190,9 +190,9 @@ class ShardedEntries:
                 proof += [shard.layout.size, mine * checksum, checksum]
         return proof
 
-    def _check(self, found: Iterator[int]) -> None:
+    def _check(self, counts: Iterator[int]) -> None:
         for shard in self.shards:
-            owned, size = next(found), prod(shard.layout.shape)
+            owned, size = next(counts), prod(shard.layout.shape)
             if owned != size:
                 raise ProcessesError(
                     f"{shard.where} has {size} entries, and the processes own {owned} of them. "
@@ -201,7 +201,7 @@ class ShardedEntries:
                 )
             if not shard.copied:
                 continue
-            present, checksum, checksums = (next(found) for _ in range(3))
+            present, checksum, checksums = (next(counts) for _ in range(3))
             if size and (checksum * (present // size) - checksums) % WORD:
                 raise ProcessesError(
                     f"{shard.where} has other values, or another mask, on some of the "

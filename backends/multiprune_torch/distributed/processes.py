@@ -77,9 +77,9 @@ class Processes:
 
     def gather(self, value: Any) -> list[Any]:
         """Return what each process gave: for errors only, where length is no matter."""
-        found: list[Any] = [None] * distributed.get_world_size(self.group)
-        distributed.all_gather_object(found, value, group=self.group)
-        return found
+        objects: list[Any] = [None] * distributed.get_world_size(self.group)
+        distributed.all_gather_object(objects, value, group=self.group)
+        return objects
 
     @contextmanager
     def together(self) -> Iterator[dict[str, str]]:
@@ -125,8 +125,8 @@ class Processes:
         vector = torch.tensor(numbers, dtype=torch.int64, device=self.device)
         distributed.all_reduce(vector, op=how, group=self.group)
         self.calls, self.sent = self.calls + 1, self.sent + 8 * len(numbers)
-        found: list[int] = vector.tolist()
-        return found
+        sums: list[int] = vector.tolist()
+        return sums
 
 
 def together(processes: Processes | None) -> AbstractContextManager[dict[str, str]]:
@@ -152,9 +152,9 @@ def _portable(error: Exception | None) -> bytes | None:
     return portable
 
 
-def _difference(found: list[tuple[int, dict[str, str]]]) -> ProcessesError:
+def _difference(told_by_rank: list[tuple[int, dict[str, str]]]) -> ProcessesError:
     """Say what two processes do not agree on: the first subject, and in it the first line."""
-    (first, ours), *others = found
+    (first, ours), *others = told_by_rank
     other, theirs = next((rank, texts) for rank, texts in others if texts != ours)
     for subject, text in ours.items():
         if theirs.get(subject) != text:

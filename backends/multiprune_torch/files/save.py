@@ -136,11 +136,11 @@ def _owned(processes: Processes | None, layouts: Mapping[str, Layout]) -> dict[s
     return owned
 
 
-def _header(layouts: Mapping[str, Layout], found: str) -> bytes:
+def _header(layouts: Mapping[str, Layout], sha256: str) -> bytes:
     """Return the head of a safetensors file; its length does not depend on the digest."""
     shapes = {name: list(layout.shape) for name, layout in layouts.items()}
     metadata = {"format": FORMAT, "version": VERSION}
-    metadata |= {"shapes": json.dumps(shapes, ensure_ascii=False), "sha256": found}
+    metadata |= {"shapes": json.dumps(shapes, ensure_ascii=False), "sha256": sha256}
     head: dict[str, Any] = {"__metadata__": metadata}
     start = 0
     for name, layout in layouts.items():

@@ -220,7 +220,7 @@ class CustomFromMask(BasePruningMethod, torch_prune.CustomFromMask):
         return super().apply(module, name, mask=mask, **options)
 
 
-def as_mask(given: Any, *, on_meta: bool = False) -> torch.Tensor:
+def as_mask(value: Any, *, on_meta: bool = False) -> torch.Tensor:
     """Return a mask as a tensor; of a parameter on the meta device it has no values either.
 
     Raises
@@ -230,16 +230,16 @@ def as_mask(given: Any, *, on_meta: bool = False) -> torch.Tensor:
     """
     mask = None
     with suppress(TypeError, ValueError, RuntimeError):
-        mask = torch.as_tensor(given)
+        mask = torch.as_tensor(value)
     if on_meta and mask is not None and not mask.is_meta:
         raise MaskTypeError(
-            f"the mask is {show(given)}, and the parameter is on the meta device. Rule: a mask is "
+            f"the mask is {show(value)}, and the parameter is on the meta device. Rule: a mask is "
             "where its parameter is, and on meta it would lose its values [MASK-03]. Load the "
             "weights first: model.load_state_dict(state, assign=True)."
         )
     if mask is None or mask.layout != torch.strided or mask.is_meta != on_meta:
         raise MaskTypeError(
-            f"the mask is {show(given)}. Rule: a mask is a dense tensor of 0 and 1 with values, or "
+            f"the mask is {show(value)}. Rule: a mask is a dense tensor of 0 and 1 with values, or "
             "what torch.as_tensor takes [MASK-03]. Start from torch.ones_like(weight), and write 0."
         )
     return mask

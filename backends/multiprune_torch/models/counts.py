@@ -21,13 +21,13 @@ _BLOCK = 1 << 20
 
 
 def count_pruned(
-    found: Sequence[tuple[torch.Tensor, torch.Tensor]], group: Any = None
+    parameters: Sequence[tuple[torch.Tensor, torch.Tensor]], group: Any = None
 ) -> list[tuple[int, int]]:
     """Count what is pruned, and what is not finite.
 
     Parameters
     ----------
-    found : sequence of (torch.Tensor, torch.Tensor)
+    parameters : sequence of (torch.Tensor, torch.Tensor)
         Values and mask of each parameter.
     group : torch.distributed.ProcessGroup, optional
         Of a sharded model; all processes by default.
@@ -38,11 +38,11 @@ def count_pruned(
         For each parameter over all processes, replicas counted once. Where any is sharded, all
         processes ask together.
     """
-    here = [n for v, mask in found for n in _local(local_part(v), part_beside(mask, v))]
-    if any(is_sharded(t) for pair in found for t in pair):
+    here = [n for v, mask in parameters for n in _local(local_part(v), part_beside(mask, v))]
+    if any(is_sharded(t) for pair in parameters for t in pair):
         here = Processes(group).sum(here)
     counts = []
-    for i, (values, _) in enumerate(found):
+    for i, (values, _) in enumerate(parameters):
         present, pruned, bad = here[3 * i : 3 * i + 3]
         copies = present // values.numel() if values.numel() else 1
         counts.append((pruned // copies, bad // copies))

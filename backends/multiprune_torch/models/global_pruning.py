@@ -195,12 +195,12 @@ def _keywords(method: Any) -> Sequence[str]:
         return []
 
 
-def _no_class(given: Any) -> Exception:
-    error = not_unstructured(given, None)
+def _no_class(method: Any) -> Exception:
+    error = not_unstructured(method, None)
     hint = ""
-    if isinstance(given, (int, float)):
-        hint = f" An amount goes by its name: amount={given!r}."
-    elif isinstance(given, torch_prune.BasePruningMethod):
-        hint = f" Pass the class {type(given).__name__}, and its arguments by name."
+    if isinstance(method, (int, float)):
+        hint = f" An amount goes by its name: amount={method!r}."
+    elif isinstance(method, torch_prune.BasePruningMethod):
+        hint = f" Pass the class {type(method).__name__}, and its arguments by name."
     error.args = (f"{error}{hint}",)
     return error

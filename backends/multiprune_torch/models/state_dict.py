@@ -130,7 +130,7 @@ def _own_ways(model: nn.Module) -> tuple[str, ...]:
 
 
 def _fits(
-    ours: Mapping[str, Any], given: Mapping[str, Any], assign: bool, own_ways: tuple[str, ...]
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], assign: bool, own_ways: tuple[str, ...]
 ) -> bool:
     """Check names and shapes before any value is copied; some may be modules' own affair."""
     on_meta = [k for k, t in ours.items() if isinstance(t, torch.Tensor) and t.is_meta]
@@ -139,10 +139,10 @@ def _fits(
             f"{on_meta[0]} of the model is on the meta device. Rule: values are copied to where "
             "the model is, and meta keeps none [DEV-50]. Pass assign=True."
         )
-    odd_names = set(ours) ^ set(given)
+    odd_names = set(ours) ^ set(theirs)
     unread = {name for name in odd_names if not name.startswith(own_ways)}
-    missing, unexpected = sorted(unread & set(ours)), sorted(unread & set(given))
-    both = [(key, ours[key], given[key]) for key in sorted(set(ours) & set(given))]
+    missing, unexpected = sorted(unread & set(ours)), sorted(unread & set(theirs))
+    both = [(key, ours[key], theirs[key]) for key in sorted(set(ours) & set(theirs))]
     tensors = [each for each in both if isinstance(each[1], torch.Tensor)]  # not extra state
     odd = [f"{key} ({show(value)})" for key, _, value in tensors if not _has_values(value)]
     shapes = [

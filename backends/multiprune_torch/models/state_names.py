@@ -49,20 +49,20 @@ def tie(holders: list[_Holder]) -> None:
 
 
 def reparametrized(
-    tied: list[list[_Holder]], given: Mapping[str, Any], own: Mapping[str, Any]
+    tied: list[list[_Holder]], theirs: Mapping[str, Any], own: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """Give what is pruned its two names: what was pruned in place, and what is tied to another."""
-    state = OrderedDict(given)
-    if hasattr(given, "_metadata"):  # the versions by which modules read older states
-        state._metadata = given._metadata  # type: ignore[attr-defined]
+    state = OrderedDict(theirs)
+    if hasattr(theirs, "_metadata"):  # the versions by which modules read older states
+        state._metadata = theirs._metadata  # type: ignore[attr-defined]
     names = [[holder.full for holder in holders] for holders in tied]
-    for key, mask in given.items():
+    for key, mask in theirs.items():
         name = key.removesuffix("_mask")
-        if key == name or name not in given or (key in own and f"{name}_orig" not in own):
+        if key == name or name not in theirs or (key in own and f"{name}_orig" not in own):
             continue  # no mask, or a buffer of the user's
-        if getattr(mask, "dtype", None) == torch.bool and mask.shape == given[name].shape:
+        if getattr(mask, "dtype", None) == torch.bool and mask.shape == theirs[name].shape:
             for each in next((all_ for all_ in names if name in all_), [name]):
-                if each in given:  # in place there is one mask for all names
+                if each in theirs:  # in place there is one mask for all names
                     state[f"{each}_orig"], state[f"{each}_mask"] = state.pop(each), mask
     for all_ in names:
         kept = next((n for n in all_ if n in state or f"{n}_orig" in state), None)

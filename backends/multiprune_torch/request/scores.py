@@ -39,7 +39,7 @@ def match_scores(places: Sequence[Place], scores: Any) -> list[torch.Tensor] | N
         return None
     check_table(scores)
     by_pair = {_known_as(key): value for key, value in scores.items()}
-    found: list[torch.Tensor] = []
+    matched: list[torch.Tensor] = []
     known = set()
     for place in places:
         keys = [(id(p.module), p.name) for p in (place, *place.shared)]
@@ -51,14 +51,14 @@ def match_scores(places: Sequence[Place], scores: Any) -> list[torch.Tensor] | N
                 "parameter of the call and for no other [SCORE-03]. Its keys are (module, name) "
                 "pairs, as in parameters; to rank that weight itself, pass it as its score."
             )
-        found.append(check_scores(place, value))
+        matched.append(check_scores(place, value))
     unknown = [key for key in scores if _known_as(key) not in known]
     if unknown:
         raise ScoresError(
             f"importance_scores has the keys {[show(k) for k in unknown]}, which are no parameters "
             "of the call. Rule: its keys are the (module, name) pairs of parameters [SCORE-03]."
         )
-    return found
+    return matched
 
 
 def check_table(scores: Any) -> None:

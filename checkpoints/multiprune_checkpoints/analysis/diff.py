@@ -174,8 +174,8 @@ def _changes(a: bytes, b: bytes, tensor: Stored) -> npt.NDArray[np.int64]:
     rows_a, rows_b = (np.frombuffer(raw, "u1").reshape(-1, width) for raw in (a, b))
     differ = (rows_a != rows_b).any(axis=1)
     kind = _magnitudes(rows_a, tensor.dtype) + 2 * _magnitudes(rows_b, tensor.dtype)
-    found = np.bincount(kind[differ], minlength=4)
-    counts: npt.NDArray[np.int64] = np.array([found[1] + found[0], found[2], found[3], *zeros])
+    kinds = np.bincount(kind[differ], minlength=4)
+    counts: npt.NDArray[np.int64] = np.array([kinds[1] + kinds[0], kinds[2], kinds[3], *zeros])
     return counts
 
 
@@ -183,8 +183,8 @@ def _magnitudes(rows: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     """Return 1 where an entry is not zero; zeros of both signs are zero."""
     signed = dtype.startswith(("float", "bfloat")) and not dtype.endswith("fnuz")
     last = rows[:, -1] & 0x7F if signed else rows[:, -1]
-    found: npt.NDArray[Any] = rows[:, :-1].any(axis=1) | (last != 0)
-    return found.astype(np.intp)
+    nonzero: npt.NDArray[Any] = rows[:, :-1].any(axis=1) | (last != 0)
+    return nonzero.astype(np.intp)
 
 
 def verify_checkpoint(
@@ -209,15 +209,15 @@ def verify_checkpoint(
         progress.begin("verifying", sum(checkpoint.tensors[n].size for n in packed))
         violations = {}
         for name in sorted(packed):
-            tensor, found = checkpoint.tensors[name], 0
+            tensor, violated = checkpoint.tensors[name], 0
             for start, stop in _steps(tensor):
                 progress.advance(stop - start)
                 rows = np.frombuffer(checkpoint.read(tensor, start, stop), "u1")
                 rows = rows.reshape(stop - start, -1)
                 nonzero = _magnitudes(rows, tensor.dtype) == 1
-                found += int(np.count_nonzero(nonzero & ~packed.alive(name, start, stop)))
-            if found:
-                violations[name] = found
+                violated += int(np.count_nonzero(nonzero & ~packed.alive(name, start, stop)))
+            if violated:
+                violations[name] = violated
         layout = checkpoint.files[0].layout
         recorded = None
         if isinstance(layout, SafetensorsLayout):

@@ -89,10 +89,10 @@ def _from_csv(text: str) -> dict[str, list[float]]:
 
 
 def _from_json(text: str) -> Mapping[str, list[float]]:
-    found: Any = json.loads(text)
-    if not isinstance(found, dict) or not all(isinstance(v, list) for v in found.values()):
+    curve: Any = json.loads(text)
+    if not isinstance(curve, dict) or not all(isinstance(v, list) for v in curve.values()):
         raise ValueError("it is not an object of lists")
-    return {name: [float(value) for value in values] for name, values in found.items()}
+    return {name: [float(value) for value in values] for name, values in curve.items()}
 
 
 def _broken(path: Path, what: str) -> CheckpointError:

@@ -66,7 +66,7 @@ def check_output(path: Path, inputs: list[Path]) -> None:
             f"{path} was given. Rule: a report is drawn as {' or '.join(PICTURES)}. Name it so; "
             "without --output it is a table, with --json numbers."
         )
-    if path.exists() and any(found.exists() and path.samefile(found) for found in inputs):
+    if path.exists() and any(each.exists() and path.samefile(each) for each in inputs):
         raise OutputError(f"{path} is an input. Rule: an input stays as it is. Name another file.")
     try:
         import_module("matplotlib")

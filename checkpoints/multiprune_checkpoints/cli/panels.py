@@ -135,13 +135,13 @@ def accuracy(axes: Axes, curve: Curve, report: Report) -> None:
         axes.legend(frameon=False, loc="lower left", fontsize=8.5)
 
 
-def blocks(axes: Axes, found: BlockMap) -> None:
+def blocks(axes: Axes, block_map: BlockMap) -> None:
     """Draw which parts of a tensor are kept."""
-    values = np.array(found.kept)
+    values = np.array(block_map.kept)
     # The few blocks that stand out would take the contrast from all others.
     low, high = np.quantile(values, [0.01, 0.99])
     low, high = (low, high) if low < high else (0.0, 1.0)
-    extent = (0.0, float(found.shape[1]), float(found.shape[0]), 0.0)
+    extent = (0.0, float(block_map.shape[1]), float(block_map.shape[0]), 0.0)
     image = axes.imshow(
         values, cmap="magma", vmin=low, vmax=high, extent=extent,
         aspect="auto", interpolation="nearest",
@@ -152,8 +152,8 @@ def blocks(axes: Axes, found: BlockMap) -> None:
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
     bar.outline.set_visible(False)
     axes.spines[:].set_visible(False)
-    axes.set_title(f"Kept in {shorten(plain(found.name.removesuffix('.weight')))}", size=11)
-    tall, wide = found.block
+    axes.set_title(f"Kept in {shorten(plain(block_map.name.removesuffix('.weight')))}", size=11)
+    tall, wide = block_map.block
     axes.set_xlabel(f"column; kept fraction of blocks of {tall}x{wide} entries")
     axes.set_ylabel("row")
 

@@ -81,14 +81,14 @@ def _reach(column: dict[str, float]) -> float:
 
 def _drawings(portrait: Charts, curve: Curve | None) -> dict[str, _Draw]:
     """Return what there is to draw."""
-    found: dict[str, _Draw] = {"sparsity": partial(panels.sparsity, report=portrait.report)}
+    drawings: dict[str, _Draw] = {"sparsity": partial(panels.sparsity, report=portrait.report)}
     if portrait.histogram is not None:
-        found["weights"] = partial(panels.weights, portrait=portrait)
+        drawings["weights"] = partial(panels.weights, portrait=portrait)
     if curve is not None:
-        found["accuracy"] = partial(panels.accuracy, curve=curve, report=portrait.report)
+        drawings["accuracy"] = partial(panels.accuracy, curve=curve, report=portrait.report)
     for number, item in enumerate(portrait.maps):
-        found[f"blocks {number}"] = partial(panels.blocks, found=item)
-    return found
+        drawings[f"blocks {number}"] = partial(panels.blocks, block_map=item)
+    return drawings
 
 
 @contextmanager

@@ -31,11 +31,11 @@ def print_json(values: dict[str, Any]) -> None:
     print(json.dumps(json_values(values), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def show_inspection(found: Inspection) -> None:
+def show_inspection(inspection: Inspection) -> None:
     """Show what a checkpoint holds."""
     print(
-        f"{found.path}: {len(found.tensors):,} tensors, {found.size:,} entries in "
-        f"{len(found.files)} file{'s' * (len(found.files) != 1)}"
+        f"{inspection.path}: {len(inspection.tensors):,} tensors, {inspection.size:,} entries in "
+        f"{len(inspection.files)} file{'s' * (len(inspection.files) != 1)}"
     )
     rows = [
         (
@@ -47,41 +47,43 @@ def show_inspection(found: Inspection) -> None:
             "yes" if t.selected else "",
             f"{t.non_finite:,} non-finite" if t.non_finite else t.left_out,
         )
-        for t in found.tensors
+        for t in inspection.tensors
     ]
     show(("tensor", "dtype", "shape", "entries", "zeros", "selected", ""), rows, (3, 4))
-    for names in found.tied:
+    for names in inspection.tied:
         print(f"tied: {' and '.join(names)} are the same bytes; pruned once, under the first")
-    if found.sweep:
-        _show_sweep(found)
-    for key, text in sorted(found.metadata.items()):
+    if inspection.sweep:
+        _show_sweep(inspection)
+    for key, text in sorted(inspection.metadata.items()):
         if key.startswith("multiprune."):
             print(f"{key}: {text}")
 
 
-def _show_sweep(found: Inspection) -> None:
-    sizes = {t.name: t.size for t in found.tensors}
+def _show_sweep(inspection: Inspection) -> None:
+    sizes = {t.name: t.size for t in inspection.tensors}
     print("\nHow much of each tensor would be pruned:")
     rows = [
         (
             name,
-            *(percent(row.pruned[name] / max(sizes[name], 1)) for row in found.sweep),
-            _collapse(found, name, sizes[name]),
+            *(percent(row.pruned[name] / max(sizes[name], 1)) for row in inspection.sweep),
+            _collapse(inspection, name, sizes[name]),
         )
-        for name in sorted(found.sweep[0].pruned, key=natural)
+        for name in sorted(inspection.sweep[0].pruned, key=natural)
     ]
     for title, texts in (
-        ("threshold", [("" if r.exact else "~") + f"{r.threshold:.4g}" for r in found.sweep]),
-        ("ties", ["?" if r.ties is None else f"{r.ties:,}" for r in found.sweep]),
+        ("threshold", [("" if r.exact else "~") + f"{r.threshold:.4g}" for r in inspection.sweep]),
+        ("ties", ["?" if r.ties is None else f"{r.ties:,}" for r in inspection.sweep]),
     ):
         rows.append((title, *texts, ""))
-    heads = ("tensor", *(percent(row.sparsity) for row in found.sweep), "")
+    heads = ("tensor", *(percent(row.sparsity) for row in inspection.sweep), "")
     show(heads, rows, range(1, len(heads) - 1))
 
 
-def _collapse(found: Inspection, name: str, size: int) -> str:
+def _collapse(inspection: Inspection, name: str, size: int) -> str:
     """Say from where on hardly anything of a tensor is left."""
-    targets = [row.sparsity for row in found.sweep if size and row.pruned[name] >= COLLAPSE * size]
+    targets = [
+        row.sparsity for row in inspection.sweep if size and row.pruned[name] >= COLLAPSE * size
+    ]
     return f"collapsed from {percent(min(targets))}" if targets else ""
 
 
@@ -100,10 +102,10 @@ def show_pruned(done: PrunedCheckpoint) -> None:
     print(f"masks sha256 {done.provenance['multiprune.masks.sha256']}")
 
 
-def show_report(found: Charts) -> None:
+def show_report(charts: Charts) -> None:
     """Show how sparse a checkpoint is."""
-    _show_table(found.report)
-    _show_untouched(found.untouched)
+    _show_table(charts.report)
+    _show_untouched(charts.untouched)
 
 
 def _show_table(report: Report) -> None:
@@ -144,10 +146,10 @@ def _by_reason(left_out: Mapping[str, str]) -> dict[str, list[str]]:
     return gathered
 
 
-def show_difference(found: CheckpointDifference) -> None:
+def show_difference(difference: CheckpointDifference) -> None:
     """Show how two checkpoints differ."""
-    same = sum(t.status == "same" for t in found.tensors)
-    print(f"{same} of {len(found.tensors)} tensors are the same")
+    same = sum(t.status == "same" for t in difference.tensors)
+    print(f"{same} of {len(difference.tensors)} tensors are the same")
     rows = [
         (
             t.name,
@@ -158,7 +160,7 @@ def show_difference(found: CheckpointDifference) -> None:
             f"{percent(t.sparsity_a)} -> {percent(t.sparsity_b)}",
             t.note,
         )
-        for t in sorted(found.tensors, key=lambda t: natural(t.name))
+        for t in sorted(difference.tensors, key=lambda t: natural(t.name))
         if t.status != "same"
     ]
     if rows:
@@ -166,17 +168,17 @@ def show_difference(found: CheckpointDifference) -> None:
         show(heads, rows, (2, 3, 4, 5))
 
 
-def show_verdict(found: Verdict) -> None:
+def show_verdict(verdict: Verdict) -> None:
     """Show whether a checkpoint is pruned as masks say."""
-    total = sum(found.violations.values())
-    if found.violations:
+    total = sum(verdict.violations.values())
+    if verdict.violations:
         print(f"not verified: {total:,} entries are not zero though their masks prune them")
-        show(("tensor", "entries"), [(n, f"{c:,}") for n, c in found.violations.items()], (1,))
-    elif not found.ok:
-        print(f"not verified: the file records the masks {found.recorded}")
+        show(("tensor", "entries"), [(n, f"{c:,}") for n, c in verdict.violations.items()], (1,))
+    elif not verdict.ok:
+        print(f"not verified: the file records the masks {verdict.recorded}")
     else:
-        print(f"verified: {found.checked} masks, and every entry that they prune is zero")
-    print(f"masks sha256 {found.digest}")
+        print(f"verified: {verdict.checked} masks, and every entry that they prune is zero")
+    print(f"masks sha256 {verdict.digest}")
 
 
 def write_report(done: PrunedCheckpoint, path: Path) -> None:

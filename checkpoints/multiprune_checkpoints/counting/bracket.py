@@ -155,10 +155,10 @@ def _deal(
     """Deal numbered runs out to threads, and add up their counters."""
     numbered = list(enumerate(runs))
     with ThreadPoolExecutor(workers) as pool:
-        found: _Counts = np.add.reduce(
+        counts: _Counts = np.add.reduce(
             list(pool.map(share, [numbered[i::workers] for i in range(workers)]))
         )
-    return found
+    return counts
 
 
 def _borders(groups: _Counts, share: float) -> tuple[int, int]:

@@ -92,8 +92,8 @@ def open_prior(
     MaskError
         If a stored mask cannot be read and written for itself (a ValueError).
     """
-    found = stored_masks(checkpoint.tensors)
-    stored = {n: m for n, t in pruned.items() if (m := _masks_of(checkpoint, t, found))}
+    by_weight = stored_masks(checkpoint.tensors)
+    stored = {n: m for n, t in pruned.items() if (m := _masks_of(checkpoint, t, by_weight))}
     packed = None
     if path is not None:
         packed = open_masks(path, pruned)
@@ -101,14 +101,16 @@ def open_prior(
     return PriorMasks(checkpoint, stored, packed) if stored or packed is not None else None
 
 
-def _masks_of(checkpoint: Checkpoint, tensor: Stored, found: Mapping[str, Stored]) -> list[Stored]:
+def _masks_of(
+    checkpoint: Checkpoint, tensor: Stored, by_weight: Mapping[str, Stored]
+) -> list[Stored]:
     """Return the masks that are stored for the bytes of a tensor, whatever these are called.
 
     Each becomes the new mask, so it lies row by row as the tensor does, and is nobody else's.
     """
-    names = [name for name in checkpoint.names_of(tensor) if name in found]
-    masks = {found[name].place: found[name] for name in names}
-    own = {found[name].name for name in names}
+    names = [name for name in checkpoint.names_of(tensor) if name in by_weight]
+    masks = {by_weight[name].place: by_weight[name] for name in names}
+    own = {by_weight[name].name for name in names}
     for mask in masks.values():
         others = sorted(set(checkpoint.names_of(mask)) - own)
         if others or mask.dtype.endswith("(shared)"):
@@ -126,8 +128,8 @@ def _masks_of(checkpoint: Checkpoint, tensor: Stored, found: Mapping[str, Stored
         tied = checkpoint.tensors[name]
         if (tied.shape, tied.dtype) != (tensor.shape, tensor.dtype):
             raise MaskError(
-                f"{found[name].name} is the mask of {name}, which has the bytes of {tensor.name} "
-                "in another shape or order. Rule: tied tensors have one mask between them "
+                f"{by_weight[name].name} is the mask of {name}, which has the bytes of "
+                f"{tensor.name} in another shape or order. Rule: tied tensors have one mask between them "
                 "[MASK-04]. Save a .clone() of one, or remove its mask."
             )
     return list(masks.values())

@@ -132,8 +132,8 @@ def _object_end(text: bytes, at: int, where: str) -> int:
         at = _expect(text, _space(text, at), b":", where)
         if text[at : at + 1] == b'"':
             at = _string_end(text, at, where)
-        elif found := _FLAT.match(text, at):
-            at = found.end()
+        elif flat := _FLAT.match(text, at):
+            at = flat.end()
         else:
             raise _broken(where, f"there is {text[at : at + 20]!r} where a flat value should be")
         at = _space(text, at)

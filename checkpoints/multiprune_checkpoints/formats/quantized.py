@@ -50,10 +50,10 @@ def quantized(tensors: Mapping[str, Stored]) -> dict[str, str]:
             module = name[: -len(leaf) - 1]
             start = len(module) + bool(module)
             near += [n for n in decoders.get(module, ()) if _CENTROIDS.fullmatch(n, start)]
-        found = [n for n in near if n != name and _fits(n, tensors[n], tensor)]
-        if any(is_float(tensors[other].dtype) for other in found):
+        fitting = [n for n in near if n != name and _fits(n, tensors[n], tensor)]
+        if any(is_float(tensors[other].dtype) for other in fitting):
             packed.append(name)
-            decoding += found
+            decoding += fitting
     return dict.fromkeys(packed, "quantized") | dict.fromkeys(
         decoding, "decodes a quantized tensor"
     )
@@ -68,7 +68,7 @@ def _may_be_packed(name: str, tensor: Stored) -> bool:
 
 def _decoders(names: Iterable[str]) -> dict[str, list[str]]:
     """Return, by each beginning of a name whose rest says so, the names that decode it."""
-    found: dict[str, list[str]] = {}
+    decoders: dict[str, list[str]] = {}
     for name in names:
         rest, says_so = name, False
         while rest:
@@ -79,8 +79,8 @@ def _decoders(names: Iterable[str]) -> dict[str, list[str]]:
             says_so |= word not in _BESIDES
             rest = rest[: max(at, 0)]
             if says_so:
-                found.setdefault(rest, []).append(name)
-    return found
+                decoders.setdefault(rest, []).append(name)
+    return decoders
 
 
 def _fits(name: str, tensor: Stored, packed: Stored) -> bool:

@@ -156,8 +156,8 @@ class _Reader(pickle._Unpickler):
             "state_dict instead of the object."
         )
 
-    def persistent_load(self, found: Any) -> Any:
-        _, kind, key, *_ = found
+    def persistent_load(self, entry: Any) -> Any:
+        _, kind, key, *_ = entry
         return _Storage(kind.dtype, str(key))
 
 
@@ -176,9 +176,9 @@ def tensors_of(text: bytes) -> list[tuple[str, SavedTensor | OtherTensor, bool]]
     return list(_walk(_Reader(io.BytesIO(text)).load()))
 
 
-def _walk(found: Any) -> Iterator[tuple[str, SavedTensor | OtherTensor, bool]]:
+def _walk(node: Any) -> Iterator[tuple[str, SavedTensor | OtherTensor, bool]]:
     """Find the tensors in nested dicts, lists and tuples; what refers to itself ends."""
-    waiting: list[tuple[str, Any, bool]] = [("", found, False)]
+    waiting: list[tuple[str, Any, bool]] = [("", node, False)]
     seen: set[int] = set()
     while waiting:
         name, item, is_state = waiting.pop()

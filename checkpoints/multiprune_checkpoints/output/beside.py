@@ -33,8 +33,8 @@ def check_beside(
         If it would, or has no folder to lie in (a ValueError).
     """
     place, goal = path.resolve(), None if target is None else target.resolve()
-    read = [found for known in (source, *others) if known is not None for found in files_of(known)]
-    if any(place == found.resolve() or _is_same(path, found) for found in read):
+    read = [file for known in (source, *others) if known is not None for file in files_of(known)]
+    if any(place == file.resolve() or _is_same(path, file) for file in read):
         raise OutputError(
             f"{path} is an input, or named twice. Rule: an input stays as it is, and each output "
             "is a file of its own. Name another file."

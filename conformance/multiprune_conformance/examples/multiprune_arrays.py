@@ -60,9 +60,9 @@ class OnNumpy(Files):
 
     def describe(self) -> Json:
         """Everything but modules, which are a matter of multiprune_torch."""
-        told = {"name": f"multiprune on {self.name}", "version": multiprune.__version__}
+        known = {"name": f"multiprune on {self.name}", "version": multiprune.__version__}
         return {
-            "implementation": {**told, "language": "python"},
+            "implementation": {**known, "language": "python"},
             "profiles": ["parity", "deterministic", "random", *POOLS],
             "dtypes": self.dtypes,
             "operations": self.operations,
@@ -121,8 +121,8 @@ class OnNumpy(Files):
     def _prune(self, request: Json) -> Json:
         tensors, method, scores, masks, options = self._asked(request)
         done = self.prune(tensors, method, scores, masks, options)
-        found = done.values() if isinstance(done, dict) else done
-        return {"masks": [write_mask(np.asarray(mask)) for mask in found]}
+        made = done.values() if isinstance(done, dict) else done
+        return {"masks": [write_mask(np.asarray(mask)) for mask in made]}
 
     def _counts(self, request: Json) -> Json:
         """Tell what the report says, less what was pruned before."""
@@ -137,17 +137,17 @@ class OnNumpy(Files):
     def _asked(self, request: Json) -> tuple[Any, ...]:
         """Return tensors, method, scores, masks and options of a pruning."""
         tensors = request["tensors"]
-        given: Any = [self.array(tensor) for tensor in tensors]
+        arrays: Any = [self.array(tensor) for tensor in tensors]
         masks: Any = [self.mask(tensor.get("mask")) for tensor in tensors]
         names = [tensor.get("name") for tensor in tensors]
         scores = None
         if names and None not in names:
-            given = dict(zip(names, given, strict=True))
+            arrays = dict(zip(names, arrays, strict=True))
             masks = dict(zip(names, masks, strict=True))
             if "scores" in request:
                 scores = {name: self.array(item) for name, item in request["scores"].items()}
         method = METHODS[request.get("method", "l1_unstructured")]
-        return given, method, scores, masks, self.options(request)
+        return arrays, method, scores, masks, self.options(request)
 
     def options(self, request: Json) -> Json:
         """Return what is asked of a pruning, as the doors take it."""

@@ -41,8 +41,8 @@ class Files:
         """Read a mask file; opening it is no matter of the algebra, which decodes it."""
         with safe_open(path, framework="numpy") as file:
             held = {name: file.get_tensor(name).tobytes() for name in file.keys()}  # noqa: SIM118
-            found = mask_file.decode(held, file.metadata() or {})
+            decoded = mask_file.decode(held, file.metadata() or {})
         return {
             name: np.frombuffer(bits, dtype=bool, count=math.prod(shape)).reshape(shape)
-            for name, (shape, bits) in found.items()
+            for name, (shape, bits) in decoded.items()
         }

@@ -64,8 +64,8 @@ class OnJax(OnNumpy):
                 where=lambda path, leaf: True, **options,
             ).masks  # fmt: skip
 
-        found = self.call(pruned, held, scores)
-        return {"masks": [write_mask(np.asarray(found[name])) for name in names]}
+        answer = self.call(pruned, held, scores)
+        return {"masks": [write_mask(np.asarray(answer[name])) for name in names]}
 
     def _structured(self, request: Json) -> Json:
         options = self.options(request)

@@ -47,7 +47,7 @@ class OtherWays(OnNumpy):
         alone = len(tensors) == 1 and not {"scope", "dim", *SETTINGS} & {*options}
         if alone and method.PRUNING_TYPE == "unstructured":
             return [multiprune.mask_of(tensors[0], method(**options), masks[0])]
-        found = super().prune(tuple(tensors), method, scores, tuple(masks), options)
-        if not isinstance(found, tuple):
-            raise TypeError(f"a tuple came back as {type(found).__name__}")
-        return found
+        masks_made = super().prune(tuple(tensors), method, scores, tuple(masks), options)
+        if not isinstance(masks_made, tuple):
+            raise TypeError(f"a tuple came back as {type(masks_made).__name__}")
+        return masks_made

@@ -29,9 +29,9 @@ class DropIn(TorchPrune):
 
     def describe(self) -> Json:
         """It answers as torch does, names itself, and declares more."""
-        told = {"name": "multiprune_torch.prune", "version": multiprune.__version__}
+        known = {"name": "multiprune_torch.prune", "version": multiprune.__version__}
         return super().describe() | {
-            "implementation": {**told, "language": "python"},
+            "implementation": {**known, "language": "python"},
             "profiles": ["parity", "deterministic", "module", "random", *POOLS],
             "operations": ["count", "prune", "counts", "structured", "module"],
         }
