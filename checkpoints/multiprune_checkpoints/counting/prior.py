@@ -129,7 +129,7 @@ def _masks_of(
         if (tied.shape, tied.dtype) != (tensor.shape, tensor.dtype):
             raise MaskError(
                 f"{by_weight[name].name} is the mask of {name}, which has the bytes of "
-                f"{tensor.name} in another shape or order. Rule: tied tensors have one mask between them "
-                "[MASK-04]. Save a .clone() of one, or remove its mask."
+                f"{tensor.name} in another shape or order. Rule: tied tensors have one mask "
+                "between them [MASK-04]. Save a .clone() of one, or remove its mask."
             )
     return list(masks.values())
