@@ -168,6 +168,7 @@ def test_last_in_the_chain(name):
         assert lost(mj.apply_masks(evaluated, PRUNED.masks), PRUNED.masks) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(WRAPPERS) - {"MultiSteps"} - ONLY_INSIDE))
 def test_after_a_wrapper(name):
     tx = optax.chain(WRAPPERS[name](optax.adamw(0.01)), mj.keep_pruned(PRUNED.masks))
@@ -175,6 +176,7 @@ def test_after_a_wrapper(name):
         assert lost(params, masks) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(WRAPPERS) - ONLY_AFTER))
 def test_inside_a_wrapper(name):
     tx = WRAPPERS[name](optax.chain(optax.adamw(0.01), mj.keep_pruned(PRUNED.masks)))
