@@ -76,7 +76,7 @@ def load_state_dict(
             "the model is sharded by fully_shard. Rule: its state is loaded by "
             "torch.distributed.checkpoint [DEV-50]. Make its masks first, of ones: "
             "prune.prune_model(model, prune.Identity); then call set_model_state_dict of "
-            "torch.distributed.checkpoint.state_dict. Masks alone: prune.load_masks(model, path)."
+            "torch.distributed.checkpoint.state_dict. Masks alone: prune.apply_masks(model, path)."
         )
     holders = holders_of(model)
     state_dict = reparametrized(holders, state_dict, model.state_dict())
