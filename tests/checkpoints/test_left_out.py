@@ -135,6 +135,7 @@ QUANTIZED = {
         "tables": small(16, 2),
         "tables2": small(16, 1),
     },
+    "squeezellm": {"qweight": np.ones((8, 64), "i4"), "lookup_table": small(64, 16)},
     "quanto": {"weight._data": np.ones((64, 64), "i1"), "weight._scale": small(64, 1)},
     "aqlm": {
         "codes": np.ones((8, 8, 1), "i2"),

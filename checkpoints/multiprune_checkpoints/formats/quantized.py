@@ -1,7 +1,7 @@
 """Quantized tensors, and what they are decoded with, by their names, dtypes and sizes.
 
 The formats of GPTQ, AWQ, bitsandbytes, compressed-tensors, FP8, NVFP4, MXFP4, HQQ, quanto, Marlin,
-AQLM, VPTQ, HIGGS, SmoothQuant and MLX.
+AQLM, VPTQ, HIGGS, SqueezeLLM, SmoothQuant and MLX.
 Clauses: ERR-03.
 """
 
@@ -70,7 +70,8 @@ def _decoders(names: Iterable[str]) -> dict[str, list[str]]:
     """Return, by each beginning of a name whose rest says so, the names that decode it."""
     decoders: dict[str, list[str]] = {}
     for name in names:
-        rest, says_so = name, False
+        # Two words that say so together only: SqueezeLLM's.
+        rest, says_so = re.sub("lookup_table$", "lut", name), False
         while rest:
             at = max(map(rest.rfind, "._/"))
             word = rest[at + 1 :].lower()
@@ -85,5 +86,5 @@ def _decoders(names: Iterable[str]) -> dict[str, list[str]]:
 
 def _fits(name: str, tensor: Stored, packed: Stored) -> bool:
     """Whether there are not more scales than bits; tables are as large as they like."""
-    is_table = bool(_TABLES & set(re.split("[._/]", name.lower())))
-    return is_table or tensor.size <= 8 * (packed.stop - packed.start)
+    is_table = name.endswith("lookup_table") or _TABLES & set(re.split("[._/]", name.lower()))
+    return bool(is_table) or tensor.size <= 8 * (packed.stop - packed.start)
